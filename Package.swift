@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every Swift target is compiled alike: Swift 6, warnings as errors, the upcoming features that make
+// imports and existentials explicit.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, swiftSettings: settings,
+        linkerSettings: [.unsafeFlags(["-use-ld=lld"])])
+}
+
+func tests(_ target: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: target + "Tests", dependencies: [.byName(name: target)] + dependencies, swiftSettings: settings)
+}
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nioHTTPTypesHTTP1: Target.Dependency = .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let tomlKit: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
+
+let package = Package(
+    name: "isle",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.90.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.30.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // Values and protocols
+        module("Model", []),
+        module("WireTypes", ["Model"]),
+        module("DriverKit", ["Model"]),
+        // Mechanisms: one each, usable alone
+        .target(name: "CHost"),
+        .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        .systemLibrary(name: "CNftables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
+        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+        module("LinuxHost", ["Model", "CHost"]),
+        module("Netlink", ["Model", "CHost"]),
+        module("Nftables", ["Model", "CNftables"]),
+        module("QMP", ["Model", "CHost"]),
+        module("Archive", ["Model", "CHost", "LinuxHost", "CArchive"]),
+        module("Registry", ["Model", crypto, asyncHTTPClient, nioCore, nioHTTP1, nioSSL, logging, tomlKit]),
+        module("ContentStore", ["Model", "LinuxHost", crypto]),
+        module("StateStore", ["Model", grdb]),
+        module("ShimCore", ["CHost"]),
+        module("ShimClient", ["Model", "CHost", "LinuxHost", "ShimCore"]),
+        // Drivers
+        module("ContainerDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CSeccomp", "CHost"]),
+        module("MachineDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "QMP", "Archive", "CHost"]),
+        module("ModuleDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CHost", crypto]),
+        module("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "CHost"]),
+        module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
+        // Engine and doors
+        module("Engine", ["Model", "DriverKit", "StateStore", "Registry", "ContentStore", "Archive", logging]),
+        module(
+            "RESTDoor",
+            [
+                "Model", "Engine", "WireTypes", "DriverKit", hummingbird, nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                httpTypes, nioHTTPTypesHTTP1, logging, lifecycle, "CHost",
+            ]),
+        module("Client", ["Model", "WireTypes", "CHost"]),
+        // Programs
+        program("isle", ["Client", "Model", "WireTypes", argumentParser, yams, "CHost"]),
+        program(
+            "isled",
+            [
+                "Model", "DriverKit", "Engine", "RESTDoor", "StateStore", "ContainerDriver", "MachineDriver",
+                "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ContentStore", "Registry", "LinuxHost",
+                argumentParser, logging, lifecycle, "CHost",
+            ]),
+        module("EngineTesting", ["Model", "DriverKit"]),
+        // Tests
+        tests("Model"),
+        tests("DriverKit"),
+    ]
+)

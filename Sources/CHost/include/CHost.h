@@ -1,0 +1,9 @@
+#ifndef ISLE_CHOST_H
+#define ISLE_CHOST_H
+
+// System calls and structures that Swift's Glibc module does not offer. Header files of this folder are the
+// whole of the C in Isle; each function is one call with its errno given back as a negative result.
+
+#include "host_misc.h"
+
+#endif

@@ -1,0 +1,135 @@
+public import Model
+
+/// One managed network.
+public struct NetworkSpec: Sendable, Hashable, Codable {
+    public var name: String
+    /// Name of the bridge interface, at most 15 bytes.
+    public var bridge: String
+    /// `10.104.0.1/24`: the gateway's own address and the prefix length; nil is no IPv4.
+    public var ipv4: String?
+    public var ipv4NAT: Bool
+    /// `fd42:…::1/64`, likewise.
+    public var ipv6: String?
+    public var ipv6NAT: Bool
+    public var mtu: Int?
+    /// Names are resolvable bare and below this domain.
+    public var domain: String
+
+    public init(
+        name: String, bridge: String, ipv4: String?, ipv4NAT: Bool = true, ipv6: String?, ipv6NAT: Bool = true,
+        mtu: Int? = nil, domain: String = "isle"
+    ) {
+        self.name = name
+        self.bridge = bridge
+        self.ipv4 = ipv4
+        self.ipv4NAT = ipv4NAT
+        self.ipv6 = ipv6
+        self.ipv6NAT = ipv6NAT
+        self.mtu = mtu
+        self.domain = domain
+    }
+}
+
+/// One interface of one instance on a managed network. The engine chooses the addresses; the driver applies them.
+public struct NetworkEndpoint: Sendable, Hashable, Codable {
+    public var instance: InstanceID
+    /// The instance's name: what others resolve.
+    public var hostname: String
+    public var aliases: [String]
+    public var network: String
+    /// Name of the interface inside (`eth0`).
+    public var device: String
+    /// `00:16:3e:…`
+    public var mac: String
+    /// Bare address, and with the network's prefix length applied inside.
+    public var ipv4: String?
+    public var ipv6: String?
+    /// The guest configures itself (DHCP, router advertisement): only the link is made, and the addresses are
+    /// reserved. Else the driver configures addresses and routes inside.
+    public var configuredByGuest: Bool
+    public var ports: [PortMapping]
+
+    public init(
+        instance: InstanceID, hostname: String, aliases: [String] = [], network: String, device: String,
+        mac: String, ipv4: String?, ipv6: String?, configuredByGuest: Bool, ports: [PortMapping] = []
+    ) {
+        self.instance = instance
+        self.hostname = hostname
+        self.aliases = aliases
+        self.network = network
+        self.device = device
+        self.mac = mac
+        self.ipv4 = ipv4
+        self.ipv6 = ipv6
+        self.configuredByGuest = configuredByGuest
+        self.ports = ports
+    }
+}
+
+/// A port of the host that leads to a port of an instance.
+public struct PortMapping: Sendable, Hashable, Codable {
+    public enum Transport: String, Sendable, Codable { case tcp, udp }
+    /// Address of the host it is bound to; `127.0.0.1` unless the user gave another.
+    public var hostAddress: String
+    public var hostPort: UInt16
+    public var guestPort: UInt16
+    public var transport: Transport
+
+    public init(hostAddress: String = "127.0.0.1", hostPort: UInt16, guestPort: UInt16, transport: Transport = .tcp) {
+        self.hostAddress = hostAddress
+        self.hostPort = hostPort
+        self.guestPort = guestPort
+        self.transport = transport
+    }
+}
+
+/// Connects instances to managed networks.
+///
+/// `up` makes a network exist on the host and is called before its first endpoint; `down` takes it away after the
+/// last. Both may be called again at any time and bring the host to the wanted state from whatever it is in, so
+/// that a crash at any step is mended by the next call. `connect` and `tap` replace what an earlier call for the
+/// same endpoint left. No call touches links, tables or processes that Isle did not make.
+public protocol NetworkDriver: Sendable {
+    /// Makes bridge, addresses, firewall table and DHCP/DNS service exist as `network` says.
+    func up(_ network: NetworkSpec) async throws
+    /// Removes everything `up` made. Fails with `busy` while endpoints are connected.
+    func down(_ network: NetworkSpec) async throws
+    /// Puts an interface into the network namespace `namespace` and, unless the guest does, configures it.
+    func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws
+    /// Makes a tap interface on the bridge that the user id `owner` may open, and gives its name.
+    func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String
+    /// Takes link, names, reservation and ports of the endpoint away; no error if there is nothing.
+    func disconnect(_ endpoint: NetworkEndpoint) async throws
+    /// Tells the driver, after a daemon restart, which endpoints live; everything else of ours is removed.
+    func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws
+    /// Bytes and packets of the endpoint as the guest sees them; nil if it is not connected.
+    func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters?
+    /// Addresses that clients of the DHCP service hold now, by MAC.
+    func leases(_ network: NetworkSpec) async throws -> [NetworkLease]
+}
+
+/// Traffic since the link was made, from the guest's side.
+public struct NetworkCounters: Sendable, Hashable, Codable {
+    public var bytesReceived: Int64
+    public var bytesSent: Int64
+    public var packetsReceived: Int64
+    public var packetsSent: Int64
+    public init(bytesReceived: Int64, bytesSent: Int64, packetsReceived: Int64, packetsSent: Int64) {
+        self.bytesReceived = bytesReceived
+        self.bytesSent = bytesSent
+        self.packetsReceived = packetsReceived
+        self.packetsSent = packetsSent
+    }
+}
+
+/// One address in use on a network.
+public struct NetworkLease: Sendable, Hashable, Codable {
+    public var hostname: String
+    public var mac: String
+    public var address: String
+    public init(hostname: String, mac: String, address: String) {
+        self.hostname = hostname
+        self.mac = mac
+        self.address = address
+    }
+}

@@ -1,0 +1,40 @@
+public import Model
+
+/// Keeps unpacked layers and the writable part of each instance's root filesystem.
+///
+/// A **layer** is named by the digest of its uncompressed tar (OCI `diff_id`, `sha256:…`), is unpacked once,
+/// never changes and is shared by all instances. A **root** is the writable folder of one instance over a list of
+/// layers. Owner ids on disk are the image's own. Unpacking is atomic: a layer is there whole or not at all,
+/// whatever happens in between; what a crash left is removed by `recover`.
+public protocol Snapshotter: Sendable {
+    func contains(layer: String) async throws -> Bool
+    /// Unpacks the layer from a tar file at `archive`, compressed or not; verifies that the uncompressed bytes have
+    /// the digest `layer` (`invalidArgument` if not). Parallel calls for the same layer do the work once.
+    func unpack(layer: String, archive: String) async throws
+    /// Removes a layer; the caller knows that no root uses it. No error if it is not there.
+    func remove(layer: String) async throws
+    /// Every layer with the bytes it occupies on disk.
+    func layers() async throws -> [String: Int64]
+    /// Makes an empty writable folder over `layers`, lowest first. `alreadyExists` if the instance has one.
+    func prepare(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot
+    /// The root of an instance that was prepared before. `notFound` if there is none.
+    func root(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot
+    /// Removes the writable folder and all in it. No error if it is not there.
+    func discard(_ id: InstanceID) async throws
+    /// Bytes that the instance's writable folder occupies on disk.
+    func usage(_ id: InstanceID) async throws -> Int64
+    /// Removes what interrupted work left; called once at start, before anything else.
+    func recover() async throws
+}
+
+/// Makes disks for machines.
+public protocol DiskMaker: Sendable {
+    /// A disk of the instance's own whose content is the root filesystem made of `layers`, at least `size` bytes
+    /// (nil: the default). The base is made once per list of layers and shared by copy-on-write.
+    func prepareDisk(_ id: InstanceID, layers: [String], directory: String, size: Int64?) async throws -> DiskRoot
+    /// A disk of the instance's own over the imported disk image at `image`.
+    func prepareDisk(_ id: InstanceID, image: String, format: DiskRoot.Format, directory: String, size: Int64?)
+        async throws -> DiskRoot
+    /// Removes bases that none of `layersInUse` needs.
+    func prune(keeping layersInUse: [[String]]) async throws
+}

@@ -1,0 +1,67 @@
+/// Resource limits of one instance; nil is unlimited. All but `cpuSet` of a machine may change while it runs.
+public struct Limits: Sendable, Hashable, Codable {
+    /// Number of processors' worth of time (`limits.cpu=2`); enforced as quota for containers and modules, as
+    /// virtual processors for machines.
+    public var cpuCount: Int?
+    /// Processors it may run on (`limits.cpu=0-1,3`), in cpuset(7) list format.
+    public var cpuSet: String?
+    /// Hard share of time (`limits.cpu.allowance=25ms/100ms`), in microseconds.
+    public var cpuQuota: CPUQuota?
+    /// Soft share of time under contention (`limits.cpu.allowance=50%`), 1 to 100.
+    public var cpuSharePercent: Int?
+    /// Bytes (`limits.memory`); for a machine the size of its memory.
+    public var memory: Int64?
+    /// Number of processes and threads (`limits.processes`).
+    public var processes: Int64?
+
+    /// `quota` microseconds of processor time in each `period` microseconds.
+    public struct CPUQuota: Sendable, Hashable, Codable {
+        public var quota: Int64
+        public var period: Int64
+        public init(quota: Int64, period: Int64) {
+            self.quota = quota
+            self.period = period
+        }
+    }
+
+    public init(
+        cpuCount: Int? = nil, cpuSet: String? = nil, cpuQuota: CPUQuota? = nil, cpuSharePercent: Int? = nil,
+        memory: Int64? = nil, processes: Int64? = nil
+    ) {
+        self.cpuCount = cpuCount
+        self.cpuSet = cpuSet
+        self.cpuQuota = cpuQuota
+        self.cpuSharePercent = cpuSharePercent
+        self.memory = memory
+        self.processes = processes
+    }
+}
+
+/// What an instance uses right now; nil where the host does not account it.
+public struct Usage: Sendable, Hashable, Codable {
+    /// Processor time since start, nanoseconds.
+    public var cpuNanoseconds: Int64?
+    /// Bytes of memory in use and the highest value since start.
+    public var memory: Int64?
+    public var memoryPeak: Int64?
+    public var processes: Int64?
+
+    public init(
+        cpuNanoseconds: Int64? = nil, memory: Int64? = nil, memoryPeak: Int64? = nil, processes: Int64? = nil
+    ) {
+        self.cpuNanoseconds = cpuNanoseconds
+        self.memory = memory
+        self.memoryPeak = memoryPeak
+        self.processes = processes
+    }
+}
+
+/// A contiguous range of host ids that stands for 0..<size in an instance's user namespace.
+public struct IDRange: Sendable, Hashable, Codable {
+    public var base: UInt32
+    public var size: UInt32
+    public init(base: UInt32, size: UInt32 = 65536) {
+        self.base = base
+        self.size = size
+    }
+}

@@ -1,0 +1,53 @@
+/// Checks of names that users, images and backups bring in.
+public enum Names {
+    /// Checks an instance's name: 1 to 63 of `a-z A-Z 0-9 -`, a letter first, no `-` last (RFC 1123 label, as LXD).
+    public static func checkInstance(_ name: String) throws {
+        let bytes = Array(name.utf8)
+        guard let first = bytes.first else {
+            throw EngineError(.invalidArgument, "an instance's name is empty")
+        }
+        guard bytes.count <= 63 else {
+            throw EngineError(.invalidArgument, "instance name of \(bytes.count) bytes: at most 63 are allowed")
+        }
+        guard isLetter(first), bytes.last != UInt8(ascii: "-"),
+            bytes.allSatisfy({ isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "-") })
+        else {
+            throw EngineError(
+                .invalidArgument, "instance name \(quoted(name)) is not allowed",
+                hint: "use letters, digits and dashes; begin with a letter, do not end with a dash")
+        }
+    }
+
+    /// Checks the name of a volume, profile, network, project or pool: 1 to 63 of `a-z A-Z 0-9 . _ -`, no dot or
+    /// dash first.
+    public static func checkResource(_ name: String, _ what: String) throws {
+        let bytes = Array(name.utf8)
+        guard (1...63).contains(bytes.count), let first = bytes.first,
+            isLetter(first) || isDigit(first),
+            bytes.allSatisfy({
+                isLetter($0) || isDigit($0) || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-")].contains($0)
+            })
+        else {
+            throw EngineError(
+                .invalidArgument, "\(what) name \(quoted(name)) is not allowed",
+                hint: "use 1 to 63 letters, digits, '.', '_' and '-'; begin with a letter or a digit")
+        }
+    }
+
+    /// `text` in quotes, control characters escaped and shortened to 80 characters, safe to print on a terminal.
+    public static func quoted(_ text: String) -> String {
+        var out = "'"
+        for (index, scalar) in text.unicodeScalars.enumerated() {
+            if index == 80 {
+                out += "…"
+                break
+            }
+            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+            out += isControl ? scalar.escaped(asASCII: true) : String(scalar)
+        }
+        return out + "'"
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
+    private static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
+}
