@@ -48,10 +48,18 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
     /// reserved. Else the driver configures addresses and routes inside.
     public var configuredByGuest: Bool
     public var ports: [PortMapping]
+    /// Bare addresses of the network's gateway: the next hop of the default routes.
+    public var gateway4: String?
+    public var gateway6: String?
+    /// Bare addresses of name servers for the instance's resolv.conf, in order; usually the gateway's.
+    public var dns: [String]
+    /// Domains in which bare names are searched.
+    public var searchDomains: [String]
 
     public init(
         instance: InstanceID, hostname: String, aliases: [String] = [], network: String, device: String,
-        mac: String, ipv4: String?, ipv6: String?, configuredByGuest: Bool, ports: [PortMapping] = []
+        mac: String, ipv4: String?, ipv6: String?, configuredByGuest: Bool, ports: [PortMapping] = [],
+        gateway4: String? = nil, gateway6: String? = nil, dns: [String] = [], searchDomains: [String] = []
     ) {
         self.instance = instance
         self.hostname = hostname
@@ -63,6 +71,10 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
         self.ipv6 = ipv6
         self.configuredByGuest = configuredByGuest
         self.ports = ports
+        self.gateway4 = gateway4
+        self.gateway6 = gateway6
+        self.dns = dns
+        self.searchDomains = searchDomains
     }
 }
 
