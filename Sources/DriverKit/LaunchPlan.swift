@@ -25,12 +25,15 @@ public struct LaunchPlan: Sendable {
     public var config: [String: String]
     /// The merged devices, likewise.
     public var devices: [String: [String: String]]
+    /// For machines: names of the tap interfaces by `NetworkEndpoint.device`, made by `NetworkDriver.tap` with the
+    /// owner `hypervisorUser` before `create`.
+    public var taps: [String: String]
 
     public init(
         id: InstanceID, name: String, kind: InstanceKind, hostname: String, root: RootSource, process: ProcessSpec,
         identity: IDRange?, mounts: [MountSpec], network: NetworkMode, limits: Limits, security: SecurityOptions,
         stdio: StdioOptions, log: LogOptions, runDirectory: String, stateDirectory: String,
-        config: [String: String] = [:], devices: [String: [String: String]] = [:]
+        config: [String: String] = [:], devices: [String: [String: String]] = [:], taps: [String: String] = [:]
     ) {
         self.id = id
         self.name = name
@@ -49,6 +52,14 @@ public struct LaunchPlan: Sendable {
         self.stateDirectory = stateDirectory
         self.config = config
         self.devices = devices
+        self.taps = taps
+    }
+
+    /// User and group id on the host under which a machine's hypervisor runs: the first of the instance's own ids;
+    /// without a range, one made from the instance's id between 0x70000000 and 0x70ffffff.
+    public var hypervisorUser: UInt32 {
+        if let identity { return identity.base }
+        return 0x7000_0000 + (UInt32(id.raw.suffix(6), radix: 16) ?? 0)
     }
 }
 
@@ -93,14 +104,36 @@ public struct DiskRoot: Sendable, Hashable {
     /// Of this instance alone.
     public var path: String
     public var format: Format
-    /// `bios` or `uefi`.
-    public var firmware: Firmware
-    public enum Firmware: String, Sendable, Codable { case bios, uefi }
+    public var boot: Boot
+    /// What a qcow2 disk is a copy-on-write layer over, shared and read-only; nil: it stands alone. The name that
+    /// the disk itself holds is never followed.
+    public var backing: DiskBacking?
 
-    public init(path: String, format: Format, firmware: Firmware) {
+    /// How a machine comes up from the disk.
+    public enum Boot: String, Sendable, Codable {
+        /// Isle's own kernel with `isle-init`; the disk is one ext4 filesystem without partitions, labelled
+        /// `isle-root`.
+        case kernel
+        /// The disk's boot loader, by SeaBIOS or by OVMF.
+        case bios, uefi
+    }
+
+    public init(path: String, format: Format, boot: Boot, backing: DiskBacking? = nil) {
         self.path = path
         self.format = format
-        self.firmware = firmware
+        self.boot = boot
+        self.backing = backing
+    }
+}
+
+/// The read-only disk below a qcow2 layer; it stands alone itself.
+public struct DiskBacking: Sendable, Hashable {
+    public var path: String
+    public var format: DiskRoot.Format
+
+    public init(path: String, format: DiskRoot.Format) {
+        self.path = path
+        self.format = format
     }
 }
 
