@@ -109,5 +109,6 @@ let package = Package(
         // Tests
         tests("Model"),
         tests("DriverKit"),
+        tests("LinuxHost", ["Model"]),
     ]
 )

@@ -5,5 +5,8 @@
 // whole of the C in Isle; each function is one call with its errno given back as a negative result.
 
 #include "host_misc.h"
+#include "host_shim_epoll.h"
+#include "host_shim_process.h"
+#include "host_shim_spawn.h"
 
 #endif
