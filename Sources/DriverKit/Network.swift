@@ -53,13 +53,17 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
     public var gateway6: String?
     /// Bare addresses of name servers for the instance's resolv.conf, in order; usually the gateway's.
     public var dns: [String]
+    /// Prefix lengths of the network, for drivers that configure the guest themselves.
+    public var prefixLength4: Int
+    public var prefixLength6: Int
     /// Domains in which bare names are searched.
     public var searchDomains: [String]
 
     public init(
         instance: InstanceID, hostname: String, aliases: [String] = [], network: String, device: String,
         mac: String, ipv4: String?, ipv6: String?, configuredByGuest: Bool, ports: [PortMapping] = [],
-        gateway4: String? = nil, gateway6: String? = nil, dns: [String] = [], searchDomains: [String] = []
+        gateway4: String? = nil, gateway6: String? = nil, dns: [String] = [], searchDomains: [String] = [],
+        prefixLength4: Int = 24, prefixLength6: Int = 64
     ) {
         self.instance = instance
         self.hostname = hostname
@@ -74,6 +78,8 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
         self.gateway4 = gateway4
         self.gateway6 = gateway6
         self.dns = dns
+        self.prefixLength4 = prefixLength4
+        self.prefixLength6 = prefixLength6
         self.searchDomains = searchDomains
     }
 }
