@@ -110,5 +110,6 @@ let package = Package(
         tests("Model"),
         tests("DriverKit"),
         tests("LinuxHost", ["Model"]),
+        tests("WireTypes"),
     ]
 )
