@@ -76,8 +76,14 @@ let package = Package(
         module("Nftables", ["Model", "CNftables"]),
         module("QMP", ["Model", "CHost"]),
         module("Archive", ["Model", "CHost", "LinuxHost", "CArchive"]),
-        module("Registry", ["Model", crypto, asyncHTTPClient, nioCore, nioHTTP1, nioSSL, logging, tomlKit]),
-        module("ContentStore", ["Model", "LinuxHost", crypto]),
+        module("OCI", ["Model", crypto]),
+        module("ContentStore", ["Model", "LinuxHost", "OCI", crypto]),
+        module(
+            "Registry",
+            [
+                "Model", "LinuxHost", "OCI", "ContentStore", crypto, asyncHTTPClient, nioCore, nioHTTP1, nioSSL,
+                logging, tomlKit,
+            ]),
         module("StateStore", ["Model", grdb]),
         module("ShimCore", ["CHost"]),
         module("ShimClient", ["Model", "CHost", "LinuxHost", "ShimCore"]),
