@@ -8,5 +8,6 @@
 #include "host_shim_epoll.h"
 #include "host_shim_process.h"
 #include "host_shim_spawn.h"
+#include "host_root.h"
 
 #endif
