@@ -117,5 +117,8 @@ let package = Package(
         tests("DriverKit"),
         tests("LinuxHost", ["Model"]),
         tests("WireTypes"),
+        tests("Netlink", ["Model"]),
+        tests("Nftables", ["Model"]),
+        tests("BridgeNetwork", ["Model", "DriverKit", "Netlink", "Nftables", logging]),
     ]
 )

@@ -9,5 +9,6 @@
 #include "host_shim_process.h"
 #include "host_shim_spawn.h"
 #include "host_root.h"
+#include "host_net.h"
 
 #endif
