@@ -37,7 +37,6 @@ let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-h
 let nioHTTPTypesHTTP1: Target.Dependency = .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
-let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
@@ -54,7 +53,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0", traits: []),
@@ -103,7 +101,8 @@ let package = Package(
             ]),
         module("Client", ["Model", "WireTypes", "CHost"]),
         // Programs
-        program("isle", ["Client", "Model", "WireTypes", argumentParser, yams, "CHost"]),
+        module("CLIKit", ["WireTypes"]),
+        program("isle", ["Client", "CLIKit", "WireTypes", argumentParser]),
         program(
             "isled",
             [
@@ -115,6 +114,8 @@ let package = Package(
         // Tests
         tests("Model"),
         tests("DriverKit"),
+        tests("Client", ["WireTypes"]),
+        tests("CLIKit", ["WireTypes"]),
         tests("LinuxHost", ["Model"]),
         tests("WireTypes"),
         tests("Netlink", ["Model"]),

@@ -15,5 +15,6 @@
 #include "host_shim_spawn.h"
 #include "host_root.h"
 #include "host_net.h"
+#include "host_cli.h"
 
 #endif
