@@ -1,0 +1,144 @@
+import Model
+
+/// An IPv4 address in host byte order.
+struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
+    var value: UInt32
+
+    init(value: UInt32) { self.value = value }
+
+    /// Four decimal numbers; nil for anything else.
+    init?(_ text: String) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 4 else { return nil }
+        var value: UInt32 = 0
+        for part in parts {
+            guard let number = UInt8(part), part.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
+            value = value << 8 | UInt32(number)
+        }
+        self.value = value
+    }
+
+    var description: String { "\(value >> 24).\(value >> 16 & 255).\(value >> 8 & 255).\(value & 255)" }
+}
+
+/// An IPv4 network with the gateway's address in it: `10.104.0.1/24`.
+struct IPv4Subnet: Sendable, Hashable {
+    var gateway: IPv4Address
+    var prefix: Int
+
+    init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let gateway = IPv4Address(String(parts[0])), let prefix = Int(parts[1]),
+            (8...30).contains(prefix)
+        else { return nil }
+        self.gateway = gateway
+        self.prefix = prefix
+    }
+
+    private var mask: UInt32 { ~UInt32(0) << (32 - UInt32(prefix)) }
+    func contains(_ address: IPv4Address) -> Bool { address.value & mask == gateway.value & mask }
+
+    /// The first address that is neither the network's, its broadcast, the gateway's nor in `taken`, in order.
+    func firstFree(taken: Set<String>) -> IPv4Address? {
+        let base = gateway.value & mask
+        let last = base | ~mask
+        var candidate = base + 1
+        while candidate < last {
+            let address = IPv4Address(value: candidate)
+            if address != gateway, !taken.contains(address.description) { return address }
+            candidate += 1
+        }
+        return nil
+    }
+}
+
+/// Chooses the addresses of an interface. Pure: the store calls it inside the transaction that writes the result.
+enum AddressChooser {
+    /// Keeps what `previous` had where it is still right; `wanted` addresses must be in the network and free.
+    static func choose(
+        instance: InstanceID, nic: Devices.Nic, network: NetworkSubnets, previous: AddressReservation?,
+        taken: [AddressReservation]
+    ) throws -> AddressReservation {
+        let mac = nic.mac?.lowercased() ?? previous?.mac ?? randomMAC()
+        var result = AddressReservation(
+            instance: instance, device: nic.device, network: nic.network, mac: mac, ipv4: nil, ipv6: nil)
+        if let subnet = network.ipv4 {
+            let used = Set(taken.compactMap(\.ipv4))
+            if let wanted = nic.ipv4 {
+                guard let address = IPv4Address(wanted), subnet.contains(address), address != subnet.gateway else {
+                    throw EngineError(
+                        .invalidArgument,
+                        "address \(wanted) is not in network \(nic.network) (\(subnet.gateway)/\(subnet.prefix))")
+                }
+                guard !used.contains(wanted) else {
+                    throw EngineError(
+                        .conflict, "address \(wanted) of network \(nic.network) belongs to another instance")
+                }
+                result.ipv4 = wanted
+            } else if let kept = previous?.ipv4, previous?.network == nic.network, let address = IPv4Address(kept),
+                subnet.contains(address), !used.contains(kept)
+            {
+                result.ipv4 = kept
+            } else {
+                guard let free = subnet.firstFree(taken: used) else {
+                    throw EngineError(
+                        .resourceExhausted, "network \(nic.network) has no free IPv4 address",
+                        hint: "delete instances, or use a network with a larger subnet")
+                }
+                result.ipv4 = free.description
+            }
+        }
+        if let prefix = network.ipv6Prefix {
+            result.ipv6 = nic.ipv6 ?? (prefix + interfaceIdentifier(mac: mac))
+        }
+        return result
+    }
+
+    /// A locally usable address in the range that virtual machines commonly have.
+    private static func randomMAC() -> String {
+        let tail = UInt32.random(in: 0...0xff_ffff)
+        return "00:16:3e:" + [tail >> 16, tail >> 8 & 255, tail & 255].map { hex(UInt8($0)) }.joined(separator: ":")
+    }
+
+    /// Modified EUI-64 (RFC 4291, appendix A), what a guest that configures itself chooses as well.
+    private static func interfaceIdentifier(mac: String) -> String {
+        let bytes = mac.split(separator: ":").compactMap { UInt8($0, radix: 16) }
+        guard bytes.count == 6 else { return "1" }
+        let full = [bytes[0] ^ 2, bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]
+        return stride(from: 0, to: 8, by: 2)
+            .map { String(UInt16(full[$0]) << 8 | UInt16(full[$0 + 1]), radix: 16) }.joined(separator: ":")
+    }
+
+    private static func hex(_ byte: UInt8) -> String {
+        let digits = String(byte, radix: 16)
+        return digits.utf8.count == 1 ? "0" + digits : digits
+    }
+}
+
+/// What address choice needs to know of a network.
+struct NetworkSubnets: Sendable {
+    var ipv4: IPv4Subnet?
+    /// The first four groups with the closing colon: `fd42:1:2:3:`; nil without IPv6.
+    var ipv6Prefix: String?
+
+    /// - Parameter ipv6: the gateway with its prefix length, `fd42:1:2:3::1/64`.
+    init(ipv4: String?, ipv6: String?) {
+        self.ipv4 = ipv4.flatMap { IPv4Subnet($0) }
+        guard let ipv6, let end = ipv6.range(of: "::") else { return }
+        let groups = ipv6[..<end.lowerBound].split(separator: ":", omittingEmptySubsequences: false)
+        guard groups.count <= 4 else { return }
+        ipv6Prefix =
+            (groups.map(String.init) + Array(repeating: "0", count: 4 - groups.count)).joined(separator: ":") + ":"
+    }
+}
+
+extension String {
+    fileprivate func range(of needle: String) -> Range<String.Index>? {
+        var index = startIndex
+        while index < endIndex {
+            if self[index...].hasPrefix(needle) { return index..<self.index(index, offsetBy: needle.count) }
+            index = self.index(after: index)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,211 @@
+import Model
+
+/// The devices of an instance, checked and typed.
+struct Devices: Sendable {
+    struct Nic: Sendable, Hashable {
+        var device: String
+        /// Name of the interface inside.
+        var interface: String
+        var network: String
+        var mac: String?
+        var ipv4: String?
+        var ipv6: String?
+    }
+
+    struct Disk: Sendable, Hashable {
+        var device: String
+        /// Absolute path on the host, or the volume's name when `pool` is set.
+        var source: String
+        var pool: String?
+        var target: String
+        var readOnly: Bool
+        var shift: Bool
+    }
+
+    struct Proxy: Sendable, Hashable {
+        var device: String
+        var mapping: PortSpec
+    }
+
+    struct PortSpec: Sendable, Hashable {
+        var transport: String
+        var hostAddress: String
+        var hostPort: UInt16
+        var guestPort: UInt16
+    }
+
+    var nics: [Nic] = []
+    var hostNetwork = false
+    var disks: [Disk] = []
+    var proxies: [Proxy] = []
+    /// Bytes (`size` of the root disk); nil if not stated.
+    var rootSize: Int64?
+
+    /// Checks every device and gives it its type; errors name the device and the key.
+    init(_ devices: [String: [String: String]]) throws {
+        for (name, keys) in devices.sorted(by: { $0.key < $1.key }) {
+            try Names.checkResource(name, "device")
+            var reader = KeyReader(device: name, keys: keys)
+            switch keys["type"] {
+            case "none": continue
+            case "nic": try addNic(&reader)
+            case "disk": try addDisk(&reader)
+            case "proxy": try addProxy(&reader)
+            case let type?:
+                throw EngineError(
+                    .unsupported, "device \(Names.quoted(name)) has the type \(Names.quoted(type)), which is not known",
+                    hint: "types: nic, disk, proxy, none")
+            case nil:
+                throw EngineError(
+                    .invalidArgument, "device \(Names.quoted(name)) has no type", hint: "types: nic, disk, proxy, none")
+            }
+            try reader.finish()
+        }
+        let targets = disks.map(\.target)
+        if let twice = targets.first(where: { target in targets.filter { $0 == target }.count > 1 }) {
+            throw EngineError(.invalidArgument, "two disk devices have the path \(Names.quoted(twice))")
+        }
+        if hostNetwork, !nics.isEmpty {
+            throw EngineError(.invalidArgument, "a nic on a network and one of nictype 'host' exclude each other")
+        }
+    }
+
+    private mutating func addNic(_ reader: inout KeyReader) throws {
+        if let type = reader.take("nictype") {
+            guard type == "host" || type == "bridged" else {
+                throw reader.error("nictype", type, "'bridged' on a managed network, or 'host'")
+            }
+            if type == "host" {
+                hostNetwork = true
+                _ = reader.take("name")
+                return
+            }
+        }
+        let interface = reader.take("name") ?? reader.device
+        guard (1...15).contains(interface.utf8.count), !interface.contains("/"), interface != ".", interface != "..",
+            interface.utf8.allSatisfy({ $0 > 32 && $0 < 127 })
+        else { throw reader.error("name", interface, "an interface name of 1 to 15 characters") }
+        guard let network = reader.take("network") ?? reader.take("parent") else {
+            throw EngineError(
+                .invalidArgument, "nic device \(Names.quoted(reader.device)) has no 'network'",
+                hint: "isle network list shows them")
+        }
+        let mac = reader.take("hwaddr")
+        if let mac, !Self.isMAC(mac) { throw reader.error("hwaddr", mac, "a unicast MAC address, six hex pairs") }
+        let ipv4 = reader.take("ipv4.address")
+        if let ipv4, IPv4Address(ipv4) == nil { throw reader.error("ipv4.address", ipv4, "an IPv4 address") }
+        let ipv6 = reader.take("ipv6.address")
+        if let ipv6, !ipv6.contains(":") { throw reader.error("ipv6.address", ipv6, "an IPv6 address") }
+        nics.append(
+            Nic(device: reader.device, interface: interface, network: network, mac: mac, ipv4: ipv4, ipv6: ipv6))
+    }
+
+    private mutating func addDisk(_ reader: inout KeyReader) throws {
+        guard let target = reader.take("path") else {
+            throw EngineError(.invalidArgument, "disk device \(Names.quoted(reader.device)) has no 'path'")
+        }
+        guard target.hasPrefix("/"), !target.utf8.contains(0), !target.split(separator: "/").contains("..") else {
+            throw reader.error("path", target, "an absolute path inside the instance, without '..'")
+        }
+        if target == "/" {
+            _ = reader.take("pool")
+            if let size = reader.take("size") {
+                guard let bytes = Units.bytes(size), bytes > 0 else {
+                    throw reader.error("size", size, "a size, as 10GiB")
+                }
+                rootSize = bytes
+            }
+            return
+        }
+        guard let source = reader.take("source") else {
+            throw EngineError(.invalidArgument, "disk device \(Names.quoted(reader.device)) has no 'source'")
+        }
+        let pool = reader.take("pool")
+        if pool != nil {
+            try Names.checkResource(source, "volume")
+        } else {
+            guard source.hasPrefix("/"), !source.utf8.contains(0) else {
+                throw reader.error("source", source, "an absolute path of the host, or a volume's name with 'pool'")
+            }
+        }
+        let readOnly = try reader.bool("readonly")
+        let shift = try reader.bool("shift")
+        disks.append(
+            Disk(
+                device: reader.device, source: source, pool: pool, target: target, readOnly: readOnly, shift: shift))
+    }
+
+    private mutating func addProxy(_ reader: inout KeyReader) throws {
+        guard let listen = reader.take("listen"), let connect = reader.take("connect") else {
+            throw EngineError(
+                .invalidArgument, "proxy device \(Names.quoted(reader.device)) needs 'listen' and 'connect'",
+                hint: "for example listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80")
+        }
+        _ = reader.take("nat")
+        _ = reader.take("bind")
+        guard let outer = Self.address(listen) else {
+            throw reader.error("listen", listen, "tcp:ADDRESS:PORT or udp:ADDRESS:PORT")
+        }
+        guard let inner = Self.address(connect), inner.transport == outer.transport else {
+            throw reader.error("connect", connect, "\(outer.transport):127.0.0.1:PORT")
+        }
+        proxies.append(
+            Proxy(
+                device: reader.device,
+                mapping: PortSpec(
+                    transport: outer.transport, hostAddress: outer.address, hostPort: outer.port,
+                    guestPort: inner.port)))
+    }
+
+    /// `tcp:127.0.0.1:80`, `udp:[::]:53`.
+    private static func address(_ text: String) -> (transport: String, address: String, port: UInt16)? {
+        guard let first = text.firstIndex(of: ":"), let last = text.lastIndex(of: ":"), first < last else { return nil }
+        let transport = String(text[..<first])
+        var address = String(text[text.index(after: first)..<last])
+        if address.hasPrefix("["), address.hasSuffix("]") { address = String(address.dropFirst().dropLast()) }
+        guard transport == "tcp" || transport == "udp", let port = UInt16(text[text.index(after: last)...]), port > 0,
+            IPv4Address(address) != nil || address.contains(":")
+        else { return nil }
+        return (transport, address, port)
+    }
+
+    private static func isMAC(_ text: String) -> Bool {
+        let pairs = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard pairs.count == 6, pairs.allSatisfy({ $0.utf8.count == 2 && UInt8($0, radix: 16) != nil }) else {
+            return false
+        }
+        return (UInt8(pairs[0], radix: 16) ?? 1) & 1 == 0
+    }
+}
+
+/// Reads a device's keys one by one and then refuses those that nobody asked for.
+private struct KeyReader {
+    let device: String
+    private var keys: [String: String]
+
+    init(device: String, keys: [String: String]) {
+        self.device = device
+        self.keys = keys
+        self.keys["type"] = nil
+    }
+
+    mutating func take(_ key: String) -> String? { keys.removeValue(forKey: key) }
+
+    mutating func bool(_ key: String) throws -> Bool {
+        guard let text = take(key) else { return false }
+        guard let value = Units.bool(text) else { throw error(key, text, "true or false") }
+        return value
+    }
+
+    func error(_ key: String, _ value: String, _ form: String) -> EngineError {
+        EngineError(
+            .invalidArgument, "device \(Names.quoted(device)): \(Names.quoted(value)) is not a value of '\(key)'",
+            hint: "it takes \(form)")
+    }
+
+    func finish() throws {
+        guard let unknown = keys.keys.sorted().first else { return }
+        throw EngineError(
+            .invalidArgument, "device \(Names.quoted(device)) has an unknown key \(Names.quoted(unknown))")
+    }
+}

@@ -1,0 +1,76 @@
+public import DriverKit
+public import Model
+
+/// What a door asks the engine to create.
+public struct CreateRequest: Sendable {
+    public var project: String
+    /// nil: the engine chooses a free one.
+    public var name: String?
+    /// nil: what the image is.
+    public var kind: InstanceKind?
+    /// A reference, an alias or a digest (prefix) of an image; nil: an instance without image, which needs a disk.
+    public var image: String?
+    /// Whether a missing image is fetched.
+    public var pull: PullPolicy
+    public var description: String
+    public var config: [String: String]
+    public var devices: [String: [String: String]]
+    public var profiles: [String]
+    public var ephemeral: Bool
+
+    public enum PullPolicy: String, Sendable, Codable { case always, missing, never }
+
+    public init(
+        project: String = "default", name: String? = nil, kind: InstanceKind? = nil, image: String?,
+        pull: PullPolicy = .missing, description: String = "", config: [String: String] = [:],
+        devices: [String: [String: String]] = [:], profiles: [String] = ["default"], ephemeral: Bool = false
+    ) {
+        self.project = project
+        self.name = name
+        self.kind = kind
+        self.image = image
+        self.pull = pull
+        self.description = description
+        self.config = config
+        self.devices = devices
+        self.profiles = profiles
+        self.ephemeral = ephemeral
+    }
+}
+
+/// An instance as it is now.
+public struct InstanceView: Sendable {
+    public var record: InstanceRecord
+    /// With profiles merged.
+    public var expanded: MergedConfig
+    public var status: InstanceStatus
+    /// Process id on the host of the first process.
+    public var pid: Int32?
+    /// Seconds since 1970; nil unless it runs.
+    public var startedAt: Double?
+    /// Starts by the restart policy since the user started it.
+    public var restarts: Int
+    /// Interfaces with addresses, also while it is stopped.
+    public var endpoints: [NetworkEndpoint]
+    public var usage: Usage?
+}
+
+/// Changes to an instance; nil leaves a part as it is.
+public struct UpdateRequest: Sendable {
+    public var description: String?
+    public var config: [String: String]?
+    public var devices: [String: [String: String]]?
+    public var profiles: [String]?
+    public var ephemeral: Bool?
+
+    public init(
+        description: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
+        profiles: [String]? = nil, ephemeral: Bool? = nil
+    ) {
+        self.description = description
+        self.config = config
+        self.devices = devices
+        self.profiles = profiles
+        self.ephemeral = ephemeral
+    }
+}

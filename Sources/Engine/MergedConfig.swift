@@ -1,0 +1,72 @@
+public import Model
+
+/// An instance's configuration and devices with its profiles merged below them.
+public struct MergedConfig: Sendable {
+    public var config: [String: String]
+    public var devices: [String: [String: String]]
+
+    /// Later profiles win over earlier ones, the instance's own keys over all; a device is replaced as a whole.
+    public init(_ record: InstanceRecord, profiles: [ProfileRecord]) {
+        var config: [String: String] = [:]
+        var devices: [String: [String: String]] = [:]
+        for profile in profiles {
+            config.merge(profile.config) { $1 }
+            devices.merge(profile.devices) { $1 }
+        }
+        self.config = config.merging(record.config) { $1 }
+        self.devices = devices.merging(record.devices) { $1 }
+    }
+
+    func flag(_ key: String) -> Bool? { config[key].flatMap(Units.bool) }
+
+    func seconds(_ key: String) -> Duration? {
+        config[key].flatMap(Double.init).map { .milliseconds(Int64($0 * 1000)) }
+    }
+
+    /// The limits, `hostMemory` being what a percentage of memory refers to.
+    func limits(hostMemory: Int64) throws -> Limits {
+        var limits = Limits()
+        if let text = config["limits.cpu"] {
+            if let count = Int(text) { limits.cpuCount = count } else { limits.cpuSet = text }
+        }
+        if let text = config["limits.cpu.allowance"] {
+            if text.hasSuffix("%") {
+                limits.cpuSharePercent = Int(text.dropLast())
+            } else {
+                limits.cpuQuota = Units.quota(text)
+            }
+        }
+        if let text = config["limits.memory"] {
+            limits.memory =
+                text.hasSuffix("%") ? Int64(text.dropLast()).map { hostMemory / 100 * $0 } : Units.bytes(text)
+        }
+        limits.processes = config["limits.processes"].flatMap(Int64.init)
+        return limits
+    }
+
+    var security: SecurityOptionsValues {
+        SecurityOptionsValues(
+            privileged: flag("security.privileged") ?? false, nesting: flag("security.nesting") ?? false,
+            readOnlyRoot: flag("security.readonly") ?? false, noNewPrivileges: flag("security.no_new_privileges"),
+            add: capabilities("security.capabilities.add"), drop: capabilities("security.capabilities.drop"),
+            seccomp: config["security.seccomp"] ?? "default")
+    }
+
+    private func capabilities(_ key: String) -> [String] {
+        (config[key] ?? "").split(separator: ",").map { word in
+            let name = word.uppercased()
+            return name == "ALL" || name.hasPrefix("CAP_") ? name : "CAP_" + name
+        }
+    }
+}
+
+/// The `security.` keys as they were set; what is nil has a default that depends on the kind.
+struct SecurityOptionsValues: Sendable {
+    var privileged: Bool
+    var nesting: Bool
+    var readOnlyRoot: Bool
+    var noNewPrivileges: Bool?
+    var add: [String]
+    var drop: [String]
+    var seccomp: String
+}

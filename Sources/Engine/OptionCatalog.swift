@@ -1,0 +1,183 @@
+import FoundationEssentials
+public import Model
+
+/// The configuration keys of instances and profiles: their meaning, form, and to which kinds they apply. The
+/// reference documentation is printed from this table.
+public struct OptionCatalog: Sendable {
+    /// One key, or with `isPrefix` a family of keys.
+    public struct Option: Sendable {
+        public let key: String
+        public let isPrefix: Bool
+        public let kinds: Set<InstanceKind>
+        public let summary: String
+        /// What the value looks like, for messages and documentation.
+        public let form: String
+        /// May change while the instance runs.
+        public let live: Bool
+        let accepts: @Sendable (String) -> Bool
+    }
+
+    public static let options: [Option] = [
+        option("limits.cpu", "processors as a count (`2`) or a set (`0-1,3`)", "count or set", live: true) {
+            Int($0).map { (1...4096).contains($0) } ?? Units.isCPUSet($0)
+        },
+        option(
+            "limits.cpu.allowance", "share of processor time, soft (`50%`) or hard (`25ms/100ms`)", "percent or quota",
+            live: true
+        ) {
+            if $0.hasSuffix("%") { return Int($0.dropLast()).map { (1...100).contains($0) } ?? false }
+            return Units.quota($0) != nil
+        },
+        option("limits.memory", "memory in bytes, or percent of the host's", "size", live: true) {
+            if $0.hasSuffix("%") { return Int($0.dropLast()).map { (1...100).contains($0) } ?? false }
+            return (Units.bytes($0) ?? 0) >= 1 << 20
+        },
+        option("limits.processes", "number of processes and threads", "count", live: true) {
+            Int64($0).map { $0 >= 1 && $0 <= 4_194_304 } ?? false
+        },
+        bool("boot.autostart", "start with the daemon; unset: as before the host went down"),
+        option("boot.autostart.priority", "higher ones start first", "number", live: true) { Int($0) != nil },
+        option(
+            "boot.host_shutdown_timeout", "seconds to wait for a clean stop", "seconds", live: true, accepts: seconds),
+        option("restart.policy", "`no`, `on-failure[:N]`, `always`, `unless-stopped`", "policy", live: true) {
+            RestartPolicy($0) != nil
+        },
+        option("stop.signal", "signal that asks the first process to end", "signal", live: true) {
+            Signals.number($0) != nil
+        },
+        option("stop.timeout", "seconds from the stop signal to SIGKILL", "seconds", live: true, accepts: seconds),
+        bool("security.privileged", "no user namespace: root inside is root on the host", kinds: containers),
+        bool("security.nesting", "allow containers inside", kinds: containers),
+        bool("security.readonly", "the root filesystem cannot be written", kinds: containers),
+        bool("security.no_new_privileges", "setuid programs gain nothing", kinds: containers),
+        bool("security.protection.delete", "refuse to delete the instance"),
+        option(
+            "security.capabilities.add", "capabilities added to the default set", "CAP_X,CAP_Y", kinds: containers,
+            accepts: capabilities),
+        option(
+            "security.capabilities.drop", "capabilities taken from the default set", "CAP_X,CAP_Y", kinds: containers,
+            accepts: capabilities),
+        option(
+            "security.seccomp", "`default`, `unconfined`, or a profile in Docker's JSON", "profile", kinds: containers
+        ) {
+            $0 == "default" || $0 == "unconfined" || $0.hasPrefix("{")
+        },
+        option("hostname", "host name inside; the instance's name if unset", "name") {
+            $0.utf8.count <= 64 && !$0.isEmpty && $0.utf8.allSatisfy { $0 > 32 && $0 < 127 }
+        },
+        option("oci.entrypoint", "program in place of the image's entrypoint", "JSON array or words", accepts: words),
+        option("oci.cmd", "arguments in place of the image's command", "JSON array or words", accepts: words),
+        option("oci.user", "`user[:group]` of the first process", "user", accepts: anything),
+        option("oci.cwd", "working folder of the first process", "absolute path") { $0.hasPrefix("/") },
+        bool("oci.tty", "give the first process a terminal"),
+        bool("oci.stdin", "keep the first process's standard input open"),
+        bool("oci.stdin_once", "close standard input when the first attached client goes"),
+        option("oci.runtime", "OCI runtime program", "name or absolute path", kinds: containers) {
+            $0.utf8.allSatisfy { $0 > 32 && $0 < 127 } && !$0.hasPrefix("-") && !$0.isEmpty
+        },
+        option("logs.max_size", "bytes at which the log is rotated", "size") { (Units.bytes($0) ?? 0) >= 4096 },
+        option("logs.files", "log files kept", "count") { Int($0).map { (1...100).contains($0) } ?? false },
+        option(
+            "machine.kernel", "version of the kernel for direct boot; unset: the newest fetched", "version",
+            kinds: [.machine], accepts: anything),
+        option("machine.firmware", "`bios` or `uefi` for a disk image", "firmware", kinds: [.machine]) {
+            $0 == "bios" || $0 == "uefi"
+        },
+        option("machine.acceleration", "`auto`, `kvm` or `tcg`", "name", kinds: [.machine]) {
+            ["auto", "kvm", "tcg"].contains($0)
+        },
+        option("module.fuel", "instructions (wasmtime fuel units) until it is stopped", "count", kinds: [.module]) {
+            (Int64($0) ?? 0) > 0
+        },
+        option(
+            "module.timeout", "wall time until it is stopped, seconds", "seconds", kinds: [.module], accepts: seconds),
+        option(
+            "module.cpu_time", "processor time until it is stopped, seconds", "seconds", kinds: [.module],
+            accepts: seconds),
+        option("cloud-init.user-data", "cloud-init user data", "text", kinds: [.machine, .system], accepts: anything),
+        option(
+            "cloud-init.vendor-data", "cloud-init vendor data", "text", kinds: [.machine, .system], accepts: anything),
+        option(
+            "cloud-init.network-config", "cloud-init network configuration", "text", kinds: [.machine, .system],
+            accepts: anything),
+        family("environment.", "environment variable of the first process and of exec"),
+        family("user.", "free for users: labels and notes"),
+        family("image.", "properties of the image the instance was made from"),
+        family("volatile.", "kept by Isle itself"),
+    ]
+
+    /// Checks keys and values for an instance of `kind` (nil: a profile). `volatile.` keys only when `trusted`.
+    public static func check(_ config: [String: String], kind: InstanceKind?, trusted: Bool = false) throws {
+        for (key, value) in config {
+            guard let option = find(key) else {
+                throw EngineError(
+                    .invalidArgument, "unknown configuration key \(Names.quoted(key))", hint: suggestion(for: key))
+            }
+            if option.key == "volatile.", !trusted {
+                throw EngineError(.invalidArgument, "configuration key \(Names.quoted(key)) is set by Isle alone")
+            }
+            if let kind, !option.kinds.contains(kind) {
+                throw EngineError(
+                    .invalidArgument,
+                    "configuration key \(Names.quoted(key)) does not apply to the kind \(kind.rawValue)",
+                    hint: "it is for: " + option.kinds.map(\.rawValue).sorted().joined(separator: ", "))
+            }
+            guard value.utf8.count <= 1 << 20, !value.utf8.contains(0) else {
+                throw EngineError(.invalidArgument, "the value of \(Names.quoted(key)) is too long or has a NUL byte")
+            }
+            guard option.accepts(value) else {
+                throw EngineError(
+                    .invalidArgument, "\(Names.quoted(value)) is not a value of \(option.key)",
+                    hint: "\(option.summary): \(option.form)")
+            }
+        }
+    }
+
+    static func find(_ key: String) -> Option? {
+        options.first { $0.isPrefix ? key.hasPrefix($0.key) && key.utf8.count > $0.key.utf8.count : $0.key == key }
+    }
+
+    private static func suggestion(for key: String) -> String {
+        let group = key.split(separator: ".").first.map { String($0) + "." } ?? ""
+        let near = options.filter { $0.key.hasPrefix(group) }.map(\.key)
+        return near.isEmpty
+            ? "own keys go below 'user.'" : "keys of this group: " + near.joined(separator: ", ")
+    }
+
+    private static let containers: Set<InstanceKind> = [.application, .system]
+    private static let anything: @Sendable (String) -> Bool = { _ in true }
+    private static let seconds: @Sendable (String) -> Bool = { Double($0).map { $0 >= 0 && $0 <= 31_536_000 } ?? false }
+    private static let words: @Sendable (String) -> Bool = { CommandLineText.parse($0) != nil }
+    private static let capabilities: @Sendable (String) -> Bool = { text in
+        text.split(separator: ",").allSatisfy { word in
+            word == "ALL" || word.utf8.allSatisfy { (65...90).contains($0) || (97...122).contains($0) || $0 == 95 }
+        }
+    }
+
+    private static func option(
+        _ key: String, _ summary: String, _ form: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases),
+        live: Bool = false, accepts: @escaping @Sendable (String) -> Bool
+    ) -> Option {
+        Option(key: key, isPrefix: false, kinds: kinds, summary: summary, form: form, live: live, accepts: accepts)
+    }
+
+    private static func bool(
+        _ key: String, _ summary: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases)
+    ) -> Option {
+        option(key, summary, "true or false", kinds: kinds) { Units.bool($0) != nil }
+    }
+
+    private static func family(_ prefix: String, _ summary: String) -> Option {
+        Option(
+            key: prefix, isPrefix: true, kinds: Set(InstanceKind.allCases), summary: summary, form: "text", live: true,
+            accepts: anything)
+    }
+}
+
+/// A command line in a configuration value: a JSON array of strings, or words as a shell splits them.
+enum CommandLineText {
+    static func parse(_ text: String) -> [String]? {
+        if text.hasPrefix("[") { return try? JSONDecoder().decode([String].self, from: Data(text.utf8)) }
+        return Units.words(text)
+    }
+}

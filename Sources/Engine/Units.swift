@@ -1,0 +1,84 @@
+import Model
+
+/// Values of configuration keys as people write them.
+enum Units {
+    /// Bytes: `512MiB`, `2GB`, `1g` (as Docker: binary), `1048576`. Nil if it is none, negative or above 2^63 - 1.
+    static func bytes(_ text: String) -> Int64? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard let number = Int64(digits) else { return nil }
+        let factor: Int64
+        switch text.dropFirst(digits.count).lowercased() {
+        case "", "b": factor = 1
+        case "kb": factor = 1_000
+        case "mb": factor = 1_000_000
+        case "gb": factor = 1_000_000_000
+        case "tb": factor = 1_000_000_000_000
+        case "k", "kib": factor = 1 << 10
+        case "m", "mib": factor = 1 << 20
+        case "g", "gib": factor = 1 << 30
+        case "t", "tib": factor = 1 << 40
+        default: return nil
+        }
+        let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+        return overflow ? nil : product
+    }
+
+    /// `true`, `1`, `yes`, `on` and their opposites, in any case (as LXD). Nil if it is neither.
+    static func bool(_ text: String) -> Bool? {
+        switch text.lowercased() {
+        case "true", "1", "yes", "on": true
+        case "false", "0", "no", "off", "": false
+        default: nil
+        }
+    }
+
+    /// `25ms/100ms` as microseconds; nil if it is not of that form or out of cpu.cfs_period_us's range (1 ms to 1 s).
+    static func quota(_ text: String) -> Limits.CPUQuota? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ $0.hasSuffix("ms") }),
+            let quota = Int64(parts[0].dropLast(2)), let period = Int64(parts[1].dropLast(2)),
+            (1...1000).contains(period), quota >= 1, quota <= 1_000_000
+        else { return nil }
+        return Limits.CPUQuota(quota: quota * 1000, period: period * 1000)
+    }
+
+    /// Whether `text` is a cpuset(7) list: `0-3,8`.
+    static func isCPUSet(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { part in
+                let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+                guard (1...2).contains(ends.count), !ends.contains(nil), let first = ends.first, let last = ends.last
+                else { return false }
+                return (first ?? 0) <= (last ?? 0)
+            }
+    }
+
+    /// Words as a POSIX shell splits them: quotes and backslashes, no expansion. Nil if a quote is not closed.
+    static func words(_ text: String) -> [String]? {
+        var words: [String] = []
+        var word: String?
+        var quote: Character?
+        var escaped = false
+        for character in text {
+            if escaped {
+                word = (word ?? "") + String(character)
+                escaped = false
+            } else if character == "\\", quote != "'" {
+                escaped = true
+            } else if let open = quote {
+                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
+            } else if character == "'" || character == "\"" {
+                quote = character
+                word = word ?? ""
+            } else if character == " " || character == "\t" || character == "\n" {
+                if let done = word { words.append(done) }
+                word = nil
+            } else {
+                word = (word ?? "") + String(character)
+            }
+        }
+        guard quote == nil, !escaped else { return nil }
+        if let done = word { words.append(done) }
+        return words
+    }
+}

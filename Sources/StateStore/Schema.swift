@@ -1,0 +1,39 @@
+internal import GRDB
+
+/// The tables, one migration per released change; a migration is never edited once it was released.
+enum Schema {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 first tables") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE instance (
+                      id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+                      UNIQUE (project, name)) STRICT;
+                    CREATE TABLE image (digest TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+                    CREATE TABLE image_reference (
+                      reference TEXT PRIMARY KEY,
+                      digest TEXT NOT NULL REFERENCES image (digest) ON DELETE CASCADE) STRICT;
+                    CREATE TABLE profile (
+                      project TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+                      PRIMARY KEY (project, name)) STRICT;
+                    CREATE TABLE network (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+                    CREATE TABLE volume (
+                      project TEXT NOT NULL, pool TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+                      PRIMARY KEY (project, pool, name)) STRICT;
+                    CREATE TABLE reservation (
+                      instance TEXT NOT NULL REFERENCES instance (id) ON DELETE CASCADE, device TEXT NOT NULL,
+                      network TEXT NOT NULL, ipv4 TEXT, ipv6 TEXT, document TEXT NOT NULL,
+                      PRIMARY KEY (instance, device), UNIQUE (network, ipv4), UNIQUE (network, ipv6)) STRICT;
+                    CREATE TABLE id_range (
+                      slot INTEGER PRIMARY KEY,
+                      instance TEXT NOT NULL UNIQUE REFERENCES instance (id) ON DELETE CASCADE) STRICT;
+                    CREATE TABLE journal (
+                      sequence INTEGER PRIMARY KEY AUTOINCREMENT, instance TEXT NOT NULL, step TEXT NOT NULL,
+                      detail TEXT NOT NULL) STRICT;
+                    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+                    """)
+        }
+        return migrator
+    }
+}
