@@ -1,3 +1,5 @@
+import Model
+
 /// The undo steps of a change that has several steps; each is registered right after the step that needs it.
 public struct Reverter: Sendable {
     public typealias Undo = @Sendable () async throws -> Void
@@ -7,17 +9,20 @@ public struct Reverter: Sendable {
     public mutating func onFailure(_ label: String, _ undo: @escaping Undo) { steps.append((label, undo)) }
 }
 
-/// A failure whose undoing failed as well; both are kept.
+/// The undo steps that failed too, kept as the cause of the first failure.
 public struct RevertFailure: Error, CustomStringConvertible {
-    public let primary: any Error
+    public let cause: (any Error)?
     public let cleanup: [(label: String, error: any Error)]
 
     public var description: String {
-        "\(primary); then, undoing it: " + cleanup.map { "\($0.label): \($0.error)" }.joined(separator: "; ")
+        (cause.map { "\($0); " } ?? "") + "undoing it failed too: "
+            + cleanup.map { "\($0.label): \($0.error)" }.joined(separator: "; ")
     }
 }
 
 /// Runs `body`; when it throws, runs the undo steps, newest first, whether or not the caller was cancelled.
+///
+/// Throws what `body` threw; when undo steps fail as well, an `EngineError` of the same code whose cause names them.
 public func withReverter<Result: Sendable>(
     _ body: (inout Reverter) async throws -> Result
 ) async throws -> Result {
@@ -35,6 +40,9 @@ public func withReverter<Result: Sendable>(
             return failures
         }.value
         if failures.isEmpty { throw error }
-        throw RevertFailure(primary: error, cleanup: failures)
+        let first = error as? EngineError ?? EngineError(.internal, "\(error)")
+        throw EngineError(
+            first.code, first.message, hint: first.hint, resource: first.resource,
+            cause: RevertFailure(cause: first.cause, cleanup: failures))
     }
 }

@@ -13,6 +13,8 @@ public protocol Snapshotter: Sendable {
     func unpack(layer: String, archive: String) async throws
     /// Removes a layer; the caller knows that no root uses it. No error if it is not there.
     func remove(layer: String) async throws
+    /// Whether the layer itself has something at `path` (absolute inside), symbolic links not followed.
+    func has(path: String, layer: String) async throws -> Bool
     /// Every layer with the bytes it occupies on disk.
     func layers() async throws -> [String: Int64]
     /// Makes an empty writable folder over `layers`, lowest first. `alreadyExists` if the instance has one.

@@ -1,6 +1,6 @@
 import Foundation
 internal import GRDB
-public import Model
+import Model
 
 /// The daemon's state in one SQLite file (WAL). Records are JSON documents beside the columns that are searched or
 /// must be unique; a change of several tables is one transaction.

@@ -1,0 +1,60 @@
+import StateStore
+public import DriverKit
+import Logging
+import Model
+
+/// The engine: what every door calls. It knows no technology and no protocol.
+public struct Engine: Sendable {
+    public let instances: InstanceService
+    public let images: ImageService
+    public let networks: NetworkService
+    public let volumes: VolumeService
+    public let profiles: ProfileService
+    public let operations: OperationService
+    public let events: EventBus
+    public let layout: HostLayout
+    private let parts: EngineParts
+    private let standardNetwork: NetworkSpec
+
+    /// - Parameter network: the network of the default profile, made if it is not there.
+    public init(parts: EngineParts, network: NetworkSpec) {
+        self.parts = parts
+        standardNetwork = network
+        events = parts.events
+        layout = parts.layout
+        operations = OperationService(events: parts.events)
+        profiles = ProfileService(store: parts.store, events: parts.events)
+        networks = NetworkService(parts: parts)
+        volumes = VolumeService(store: parts.store, events: parts.events, layout: parts.layout, folders: parts.folders)
+        images = ImageService(parts: parts)
+        instances = InstanceService(
+            parts: parts,
+            services: InstanceService.ServiceSet(
+                profiles: profiles, networks: networks, volumes: volumes, images: images))
+    }
+
+    /// Takes over what an earlier daemon left, cleans up after a crash, and starts what should run.
+    public func start() async throws {
+        try await parts.source.recover()
+        try await parts.snapshotter.recover()
+        try await parts.folders.remove(layout.temporary)
+        try Folders.make(layout)
+        try await networks.load(standard: standardNetwork)
+        try await profiles.load(network: standardNetwork.name)
+        try await volumes.load()
+        try await instances.load()
+    }
+
+    /// Ends the daemon's own work; instances go on.
+    public func shutdown() async {
+        await operations.shutdown()
+        await networks.shutdown()
+    }
+
+    /// What works on this host, part by part.
+    public func check() async -> [HostCheck] {
+        var checks: [HostCheck] = []
+        for driver in parts.drivers { checks += await driver.check() }
+        return checks
+    }
+}

@@ -1,0 +1,52 @@
+public import DriverKit
+public import Logging
+import Model
+public import StateStore
+
+/// What the composition root gives the engine: the state and one implementation of each protocol.
+public struct EngineParts: Sendable {
+    public var layout: HostLayout
+    public var store: StateStore
+    public var drivers: [any InstanceDriver]
+    public var snapshotter: any Snapshotter
+    public var disks: any DiskMaker
+    public var network: any NetworkDriver
+    public var source: any ImageSource
+    public var folders: any FolderStore
+    public var events: EventBus
+    public var logger: Logger
+    /// Bytes of memory of the host.
+    public var hostMemory: Int64
+    /// First host id and number of ranges of 65536 ids for unprivileged instances.
+    public var firstID: UInt32
+    public var idSlots: Int
+
+    public init(
+        layout: HostLayout, store: StateStore, drivers: [any InstanceDriver], snapshotter: any Snapshotter,
+        disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource, folders: any FolderStore,
+        events: EventBus = EventBus(),
+        logger: Logger,
+        hostMemory: Int64, firstID: UInt32 = 0x7000_0000, idSlots: Int = 4000
+    ) {
+        self.layout = layout
+        self.store = store
+        self.drivers = drivers
+        self.snapshotter = snapshotter
+        self.disks = disks
+        self.network = network
+        self.source = source
+        self.folders = folders
+        self.events = events
+        self.logger = logger
+        self.hostMemory = hostMemory
+        self.firstID = firstID
+        self.idSlots = idSlots
+    }
+
+    func driver(for kind: InstanceKind) throws -> any InstanceDriver {
+        guard let driver = drivers.first(where: { $0.kinds.contains(kind) }) else {
+            throw EngineError(.unsupported, "this daemon has no driver for the kind \(kind.rawValue)")
+        }
+        return driver
+    }
+}

@@ -1,0 +1,71 @@
+import StateStore
+import DriverKit
+import Model
+
+extension ImageService {
+    /// The record of an image that an instance was made from.
+    func record(digest: String, for instance: String) async throws -> ImageRecord {
+        guard let record = try await parts.store.image(digest: digest) else {
+            throw EngineError(
+                .notFound, "the image \(digest) of instance \(Names.quoted(instance)) is gone from the store",
+                hint: "pull or import it again", resource: "instance \(instance)")
+        }
+        return record
+    }
+
+    /// Makes the files of a new instance.
+    func makeRoot(for instance: InstanceRecord, image: ImageRecord?, merged: MergedConfig) async throws {
+        guard let image else {
+            throw EngineError(
+                .invalidArgument, "instance \(Names.quoted(instance.name)) has no image",
+                hint: "name an image to make it from")
+        }
+        let layers = image.layers.map(\.diffID)
+        switch instance.kind {
+        case .application, .system: _ = try await parts.snapshotter.prepare(instance.id, layers: layers)
+        case .machine: _ = try await disk(for: instance, image: image, merged: merged)
+        case .module: break
+        }
+    }
+
+    /// The files of an instance that was made before.
+    func root(for instance: InstanceRecord, image: ImageRecord?, merged: MergedConfig) async throws -> RootSource {
+        guard let image else {
+            throw EngineError(.invalidArgument, "instance \(Names.quoted(instance.name)) has no image")
+        }
+        switch instance.kind {
+        case .application, .system:
+            return .overlay(try await parts.snapshotter.root(instance.id, layers: image.layers.map(\.diffID)))
+        case .machine:
+            return .disk(try await disk(for: instance, image: image, merged: merged))
+        case .module:
+            guard let layer = image.layers.first else {
+                throw EngineError(.invalidArgument, "image \(image.digest) holds no module")
+            }
+            return .module(path: try await parts.source.blob(layer.digest), digest: layer.digest)
+        }
+    }
+
+    private func disk(for instance: InstanceRecord, image: ImageRecord, merged: MergedConfig) async throws -> DiskRoot {
+        let directory = parts.layout.state(of: instance.id)
+        let size = try Devices(merged.devices).rootSize
+        if image.content == .disk {
+            guard let layer = image.layers.first else {
+                throw EngineError(.invalidArgument, "image \(image.digest) holds no disk")
+            }
+            var disk = try await parts.disks.prepareDisk(
+                instance.id, image: try await parts.source.blob(layer.digest),
+                format: layer.mediaType.hasSuffix("qcow2") ? .qcow2 : .raw, directory: directory, size: size)
+            disk.boot = merged.config["machine.firmware"] == "uefi" ? .uefi : .bios
+            return disk
+        }
+        return try await parts.disks.prepareDisk(
+            instance.id, layers: image.layers.map(\.diffID), directory: directory, size: size)
+    }
+
+    /// Removes what `makeRoot` and drivers made for an instance, its logs included.
+    func removeFiles(of id: InstanceID) async throws {
+        try await parts.folders.remove(parts.layout.run(of: id))
+        try await parts.folders.remove(parts.layout.state(of: id))
+    }
+}

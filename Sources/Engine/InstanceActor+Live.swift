@@ -1,0 +1,232 @@
+import Logging
+import DriverKit
+import Model
+
+// What is done with a running instance, and changes of its configuration.
+extension InstanceActor {
+    func pause() async throws {
+        guard let facet = try handle(for: "pause").pause else {
+            throw EngineError(.unsupported, "a \(record.kind.rawValue) cannot be paused on this host")
+        }
+        try await facet.pause()
+        lifecycleEvent("instance-paused")
+    }
+
+    func resume() async throws {
+        guard let facet = try handle(for: "resume").pause else {
+            throw EngineError(.unsupported, "a \(record.kind.rawValue) cannot be paused on this host")
+        }
+        try await facet.resume()
+        lifecycleEvent("instance-resumed")
+    }
+
+    func attach(withInput: Bool) async throws -> any AttachSession {
+        try await prepare()
+        guard let run, let facet = run.handle.attach else {
+            throw EngineError(.unsupported, "the output of a \(record.kind.rawValue) cannot be attached to")
+        }
+        return try await facet.attach(withInput: withInput)
+    }
+
+    /// Adds the instance's own environment below what the caller gave, as Docker does for exec.
+    func exec(_ process: ProcessSpec, stdio: StdioOptions) async throws -> any ExecSession {
+        let handle = try handle(for: "run a command")
+        guard let facet = handle.exec else {
+            throw EngineError(
+                .unsupported,
+                "commands cannot be run in instance \(Names.quoted(record.name)): it is a \(record.kind.rawValue)",
+                hint: record.kind == .machine ? "its guest runs no agent; use isle console \(record.name)" : nil)
+        }
+        if try await handle.pause?.isPaused == true {
+            throw EngineError(
+                .conflict, "instance \(Names.quoted(record.name)) is paused", hint: "isle resume \(record.name)")
+        }
+        let merged = await merged()
+        let image: ImageRecord?
+        if let digest = record.image {
+            image = try? await services.images.record(digest: digest, for: record.name)
+        } else {
+            image = nil
+        }
+        let builder = PlanBuilder(
+            record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
+        let own = try builder.process()
+        var process = process
+        process.environment = PlanBuilder.lastWins(own.environment + process.environment)
+        process.workingDirectory = process.workingDirectory ?? own.workingDirectory
+        process.user = process.user ?? own.user
+        return try await facet.exec(process, stdio: stdio)
+    }
+
+    func waitForEnd(timeout: Duration?) async throws -> ExitRecord? {
+        while case .starting = lifecycle { try await Task.sleep(for: .milliseconds(5)) }
+        if case .prepared = lifecycle { return try await waitFromPrepared(timeout: timeout) }
+        guard let watcher = run?.watcher else { return record.lastExit }
+        guard let timeout else { return try await watcher.value }
+        return await Self.value(of: watcher, within: timeout)
+    }
+
+    /// A client that attached before the start waits for the start first.
+    private func waitFromPrepared(timeout: Duration?) async throws -> ExitRecord? {
+        let number = runNumber
+        let clock = ContinuousClock()
+        let end = timeout.map { clock.now + $0 }
+        while runNumber == number {
+            if case .running(let run) = lifecycle { return try await run.watcher?.value }
+            if case .stopping(let run) = lifecycle { return try await run.watcher?.value }
+            if case .stopped = lifecycle { return record.lastExit }
+            if case .deleted = lifecycle { return record.lastExit }
+            if let end, clock.now >= end { return nil }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        return record.lastExit
+    }
+
+    func update(_ request: UpdateRequest) async throws {
+        let before = await merged()
+        let old = record
+        if let config = request.config {
+            let kept = record.config.filter { $0.key.hasPrefix("volatile.") }
+            try OptionCatalog.check(config.filter { !$0.key.hasPrefix("volatile.") }, kind: record.kind)
+            record.config = config.filter { !$0.key.hasPrefix("volatile.") }.merging(kept) { $1 }
+        }
+        do {
+            if let devices = request.devices {
+                _ = try Devices(devices)
+                record.devices = devices
+            }
+            if let description = request.description { record.description = description }
+            if let profiles = request.profiles { record.profiles = profiles }
+            if let ephemeral = request.ephemeral { record.ephemeral = ephemeral }
+            let after = await merged()
+            _ = try Devices(after.devices)
+            if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
+            if case .prepared(let run) = lifecycle { await discard(run) }
+            try await save()
+        } catch {
+            record = old
+            throw error
+        }
+        lifecycleEvent("instance-updated")
+    }
+
+    /// Applies changed limits at once; `conflict` for a changed key that needs a restart is not raised: it takes effect
+    /// at the next start, as with LXD.
+    private func applyLive(_ run: Run, from before: MergedConfig, to after: MergedConfig) async throws {
+        let old = try before.limits(hostMemory: parts.hostMemory)
+        let new = try after.limits(hostMemory: parts.hostMemory)
+        guard old != new else { return }
+        guard let facet = run.handle.limits else {
+            throw EngineError(
+                .unsupported, "the limits of a running \(record.kind.rawValue) cannot change", hint: "stop it first")
+        }
+        try await facet.apply(new)
+    }
+
+    func rename(to name: String) async throws {
+        guard case .stopped = lifecycle else {
+            throw EngineError(
+                .conflict, "instance \(Names.quoted(record.name)) is running", hint: "stop it before renaming it")
+        }
+        let old = record
+        record.name = name
+        do { try await save() } catch {
+            record = old
+            throw error
+        }
+        parts.events.lifecycle(
+            "instance-renamed", "/1.0/instances/\(name)", project: record.project, ["old_name": .string(old.name)])
+    }
+
+    /// After a daemon restart: adopts a living run or cleans up a dead one. True if it should be started now.
+    func recover() async -> Bool {
+        do {
+            let driver = try parts.driver(for: record.kind)
+            let found = try await driver.reattach(
+                id, kind: record.kind, runDirectory: parts.layout.run(of: id),
+                stateDirectory: parts.layout.state(of: id))
+            switch found {
+            case .running(let handle):
+                var stopSignal: String?
+                if let digest = record.image,
+                    let image = try? await services.images.record(digest: digest, for: record.name)
+                {
+                    stopSignal =
+                        PlanBuilder(
+                            record: record, merged: await merged(), image: image, layout: parts.layout,
+                            hostMemory: parts.hostMemory
+                        ).stopSignal
+                }
+                await adopt(handle, stopSignal: stopSignal)
+                return false
+            case .exited(let exit):
+                return try await endedUnseen(exit)
+            case .gone:
+                return try await goneUnseen()
+            }
+        } catch {
+            lastError = "\(error)"
+            logger.error("the instance could not be taken over", metadata: ["error": "\(error)"])
+            return false
+        }
+    }
+
+    /// It ended while no daemon looked.
+    private func endedUnseen(_ exit: ExitRecord) async throws -> Bool {
+        guard record.wantsRunning else { return false }
+        record.lastExit = exit
+        if record.ephemeral {
+            await services.ended(id)
+            return false
+        }
+        if exit.reason == "reboot" { return true }
+        let policy = RestartPolicy(await merged().config["restart.policy"] ?? "no") ?? .no
+        let again = policy.delay(after: exit, attempt: 0) != nil
+        if !again { record.wantsRunning = false }
+        try await save()
+        return again
+    }
+
+    /// The host was rebooted, or it never ran.
+    private func goneUnseen() async throws -> Bool {
+        if record.ephemeral, record.lastUsedAt > 0 {
+            await services.ended(id)
+            return false
+        }
+        let merged = await merged()
+        let policy = RestartPolicy(merged.config["restart.policy"] ?? "no") ?? .no
+        let should: Bool
+        switch merged.flag("boot.autostart") {
+        case true?: should = true
+        case false?: should = false
+        case nil:
+            let lasts = record.kind == .system || record.kind == .machine
+            should = policy == .always || (record.wantsRunning && (policy == .unlessStopped || lasts))
+        }
+        if record.wantsRunning, !should {
+            record.wantsRunning = false
+            try await save()
+        }
+        return should
+    }
+
+    /// Takes away what a half-made or half-removed instance has on the host.
+    func endLeftover() async {
+        guard let driver = try? parts.driver(for: record.kind) else { return }
+        do {
+            let found = try await driver.reattach(
+                id, kind: record.kind, runDirectory: parts.layout.run(of: id),
+                stateDirectory: parts.layout.state(of: id))
+            if case .running(let handle) = found { try await handle.delete() }
+            try await parts.snapshotter.discard(id)
+        } catch {
+            logger.warning("cleaning up failed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// A restart by policy failed: tries again later, as after a failed run.
+    func startFailed() async {
+        guard record.wantsRunning else { return }
+        await comeBackAfterFailure()
+    }
+}

@@ -1,0 +1,153 @@
+import Logging
+import StateStore
+import DriverKit
+import Model
+
+extension InstanceActor {
+    /// Brings the instance to `prepared`: plan, network, shim. Nothing if it is prepared or runs already.
+    func prepare() async throws {
+        switch lifecycle {
+        case .prepared, .running: return
+        case .deleted: throw EngineError(.notFound, "instance \(Names.quoted(record.name)) was deleted")
+        case .starting: throw EngineError(.busy, "instance \(Names.quoted(record.name)) is being started")
+        case .stopping(let run): _ = try? await run.watcher?.value
+        case .stopped: break
+        }
+        restartTask?.cancel()
+        lifecycle = .starting
+        do {
+            let entry = try await parts.store.begin(id, step: "start")
+            runNumber += 1
+            let run = try await makeRun(number: runNumber)
+            lifecycle = .prepared(run)
+            try await parts.store.finish(entry)
+        } catch {
+            lifecycle = .stopped
+            throw error
+        }
+    }
+
+    private func makeRun(number: Int) async throws -> Run {
+        let merged = await merged()
+        let devices = try Devices(merged.devices)
+        let image: ImageRecord?
+        if let digest = record.image {
+            image = try await services.images.record(digest: digest, for: record.name)
+        } else {
+            image = nil
+        }
+        let builder = PlanBuilder(
+            record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
+        let driver = try parts.driver(for: record.kind)
+        let identity = try await identity()
+        let root = try await services.images.root(for: record, image: image, merged: merged)
+        let mounts = try await services.volumes.mounts(devices.disks, project: record.project)
+        let mode = try await services.networks.mode(for: record, devices: devices)
+        let plan = try builder.plan(root: root, identity: identity, network: mode, disks: mounts)
+        let endpoints: [NetworkEndpoint]
+        if case .endpoints(let list) = mode { endpoints = list } else { endpoints = [] }
+        let handle = try await connect(plan: plan, endpoints: endpoints, driver: driver)
+        return Run(
+            number: number, handle: handle, endpoints: endpoints, startedAt: 0, watcher: nil,
+            stopSignal: builder.stopSignal)
+    }
+
+    /// Makes the handle with its network connected; on failure the host is as before.
+    private func connect(
+        plan original: LaunchPlan, endpoints: [NetworkEndpoint], driver: any InstanceDriver
+    ) async throws -> any InstanceHandle {
+        let networks = services.networks
+        return try await withReverter { reverter in
+            var plan = original
+            if record.kind == .machine {
+                for endpoint in endpoints {
+                    reverter.onFailure("disconnecting \(endpoint.device)") { try await networks.disconnect(endpoint) }
+                    plan.taps[endpoint.device] = try await networks.tap(endpoint, owner: plan.hypervisorUser)
+                }
+            }
+            let handle = try await driver.create(plan)
+            reverter.onFailure("removing what was made for the start") { try await handle.delete() }
+            if record.kind != .machine, !endpoints.isEmpty {
+                guard let namespace = try await handle.networkNamespace else {
+                    throw EngineError(.internal, "instance \(record.name) has no network namespace to connect")
+                }
+                for endpoint in endpoints {
+                    reverter.onFailure("disconnecting \(endpoint.device)") { try await networks.disconnect(endpoint) }
+                    try await networks.connect(endpoint, namespace: namespace)
+                }
+            }
+            return handle
+        }
+    }
+
+    /// Runs the first process; prepares first if that was not done. `conflict` if it runs already.
+    ///
+    /// - Parameter byUser: not by the restart policy, whose count begins anew.
+    func start(byUser: Bool) async throws {
+        if case .running = lifecycle {
+            throw EngineError(
+                .conflict, "instance \(Names.quoted(record.name)) is running already",
+                resource: "instance \(record.name)")
+        }
+        if byUser { restarts = 0 }
+        try await prepare()
+        guard case .prepared(var run) = lifecycle else { throw notRunning("start") }
+        do {
+            try await run.handle.start()
+        } catch {
+            await discard(run)
+            lastError = "\(error)"
+            throw error
+        }
+        run.startedAt = Clock.now
+        watch(&run)
+        lifecycle = .running(run)
+        lastError = nil
+        record.wantsRunning = true
+        record.lastUsedAt = run.startedAt
+        record.lastExit = nil
+        try await save()
+        lifecycleEvent("instance-started")
+        logger.info("started")
+    }
+
+    /// Takes a prepared run away again.
+    func discard(_ run: Run) async {
+        lifecycle = .stopping(run)
+        await cleanUp(run)
+        lifecycle = .stopped
+    }
+
+    /// Follows the run to its end, in a task that the run owns.
+    func watch(_ run: inout Run) {
+        let handle = run.handle
+        let number = run.number
+        run.watcher = Task { [weak self] in
+            let exit: ExitRecord
+            do {
+                exit = try await handle.wait()
+            } catch {
+                exit = ExitRecord(code: 255, finishedAt: Clock.now, reason: "its shim was lost: \(error)")
+            }
+            await self?.settle(number, exit)
+            return exit
+        }
+    }
+
+    /// Takes over a run that outlived the daemon.
+    func adopt(_ handle: any InstanceHandle, stopSignal: String?) async {
+        runNumber += 1
+        let endpoints = await services.networks.reserved(record, await merged())
+        var run = Run(
+            number: runNumber, handle: handle, endpoints: endpoints, startedAt: record.lastUsedAt, watcher: nil,
+            stopSignal: stopSignal)
+        watch(&run)
+        lifecycle = .running(run)
+        logger.info("adopted")
+    }
+
+    private func identity() async throws -> IDRange {
+        let slot = try await parts.store.reserveIDSlot(id, slots: parts.idSlots)
+        return IDRange(base: parts.firstID + UInt32(slot) * 65536)
+    }
+}

@@ -1,0 +1,412 @@
+public import DriverKit
+import Glibc
+import Logging
+public import Model
+import StateStore
+
+/// Every instance of the daemon, by name. Multi-step changes of one instance never overlap; different instances
+/// change in parallel.
+public actor InstanceService {
+    let parts: EngineParts
+    let services: ServiceSet
+    private let locks = KeyedLock<InstanceID>()
+    private var actors: [InstanceID: InstanceActor] = [:]
+    private var names: [String: InstanceID] = [:]
+    /// Removals of ephemeral instances that are under way.
+    private var removals: [InstanceID: Task<Void, Never>] = [:]
+
+    struct ServiceSet: Sendable {
+        let profiles: ProfileService
+        let networks: NetworkService
+        let volumes: VolumeService
+        let images: ImageService
+    }
+
+    init(parts: EngineParts, services: ServiceSet) {
+        self.parts = parts
+        self.services = services
+    }
+
+    // MARK: looking
+
+    /// - Parameter withUsage: also read what each uses now.
+    public func list(project: String = "default", withUsage: Bool = false) async -> [InstanceView] {
+        let wanted = Array(actors.values)
+        var views: [InstanceView] = []
+        for actor in wanted {
+            let view = await actor.view(withUsage: withUsage)
+            if view.record.project == project { views.append(view) }
+        }
+        return views.sorted { $0.record.name < $1.record.name }
+    }
+
+    public func get(_ name: String, project: String = "default", withUsage: Bool = false) async throws -> InstanceView {
+        try await find(name, project).view(withUsage: withUsage)
+    }
+
+    /// Names of the instances for which `test` holds.
+    public func names(where test: @Sendable (InstanceView) -> Bool) async -> [String] {
+        await list().filter(test).map(\.record.name)
+    }
+
+    func find(_ name: String, _ project: String) throws -> InstanceActor {
+        guard let id = names[key(project, name)], let actor = actors[id] else {
+            throw EngineError(
+                .notFound, "instance \(Names.quoted(name)) does not exist", hint: "isle list shows those that do",
+                resource: "instance \(name)")
+        }
+        return actor
+    }
+
+    // MARK: making and removing
+
+    /// Makes an instance from an image; nothing of it runs.
+    public func create(
+        _ request: CreateRequest, progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
+    ) async throws -> InstanceView {
+        if let name = request.name {
+            try Names.checkInstance(name)
+            try refuseTaken(name, request.project)
+        }
+        try OptionCatalog.check(request.config, kind: request.kind)
+        _ = try Devices(request.devices)
+        for profile in request.profiles { _ = try await services.profiles.get(profile, project: request.project) }
+        guard let reference = request.image else {
+            throw EngineError(.invalidArgument, "no image was named", hint: "isle image list shows those that are here")
+        }
+        let image = try await services.images.resolve(reference, pull: request.pull, progress: progress)
+        let kind = try KindChoice.choose(asked: request.kind, image: image)
+        try OptionCatalog.check(request.config, kind: kind)
+        var record = InstanceRecord(
+            id: .random(), project: request.project, name: request.name ?? freeName(request.project), kind: kind,
+            architecture: image.architecture.isEmpty ? Host.architecture : image.architecture,
+            description: request.description, config: request.config, devices: request.devices,
+            profiles: request.profiles, ephemeral: request.ephemeral, image: image.digest, imageReference: reference,
+            createdAt: Clock.now)
+        giveShell(&record, image)
+        try await checkPlan(record, image)
+        return try await insert(record, image)
+    }
+
+    private func insert(_ record: InstanceRecord, _ image: ImageRecord) async throws -> InstanceView {
+        // The name is taken here before the first suspension, so that of two creates of one name the second fails.
+        try refuseTaken(record.name, record.project)
+        let actor = InstanceActor(record: record, parts: parts, services: actorServices)
+        names[key(record.project, record.name)] = record.id
+        do {
+            try await withReverter { reverter in
+                let entry = try await parts.store.begin(record.id, step: "create")
+                try await parts.store.insert(record)
+                let store = parts.store
+                let images = services.images
+                let snapshotter = parts.snapshotter
+                let id = record.id
+                reverter.onFailure("removing the record") {
+                    try await store.deleteInstance(id)
+                    try await store.finish(entry)
+                }
+                try makeFolders(record.id)
+                reverter.onFailure("removing the files") {
+                    try await snapshotter.discard(id)
+                    try await images.removeFiles(of: id)
+                }
+                try await images.makeRoot(for: record, image: image, merged: await actor.merged())
+                try await parts.store.finish(entry)
+            }
+        } catch {
+            names[key(record.project, record.name)] = nil
+            throw error
+        }
+        actors[record.id] = actor
+        await actor.lifecycleEvent("instance-created")
+        return await actor.view(withUsage: false)
+    }
+
+    /// Finds out now, with nothing changed, what would make every start fail.
+    private func checkPlan(_ record: InstanceRecord, _ image: ImageRecord) async throws {
+        let merged = MergedConfig(
+            record, profiles: await services.profiles.find(record.profiles, project: record.project))
+        let devices = try Devices(merged.devices)
+        for nic in devices.nics { _ = try await services.networks.get(nic.network) }
+        let builder = PlanBuilder(
+            record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
+        _ = try builder.process()
+        _ = try parts.driver(for: record.kind)
+    }
+
+    /// An application made from a userland image, without a command of its own, runs a shell with a terminal.
+    private func giveShell(_ record: inout InstanceRecord, _ image: ImageRecord) {
+        guard record.kind == .application, image.hasInit, record.config["oci.cmd"] == nil,
+            record.config["oci.entrypoint"] == nil
+        else { return }
+        record.config["oci.entrypoint"] = #"["/bin/sh"]"#
+        record.config["oci.tty"] = "true"
+        record.config["oci.stdin"] = "true"
+    }
+
+    private func makeFolders(_ id: InstanceID) throws {
+        for path in [parts.layout.state(of: id), parts.layout.state(of: id) + "/logs"] {
+            if mkdir(path, 0o711) != 0, errno != EEXIST {
+                throw EngineError(
+                    errno == ENOSPC ? .resourceExhausted : .internal,
+                    "the folder \(path) cannot be made: \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    public func delete(_ name: String, project: String = "default", force: Bool = false) async throws {
+        let actor = try find(name, project)
+        if force { await killNow(actor) }
+        try await remove(actor, force: force)
+    }
+
+    /// Kills at once what runs, so that a forced removal does not wait behind a patient stop.
+    private func killNow(_ actor: InstanceActor) async {
+        guard let run = await actor.run else { return }
+        do { try await run.handle.signal(9) } catch {
+            parts.logger.debug("kill before removal", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func remove(_ actor: InstanceActor, force: Bool) async throws {
+        try await locks.withLock(actor.id) {
+            try await actor.delete(force: force)
+            let record = await actor.record
+            actors[actor.id] = nil
+            if names[key(record.project, record.name)] == actor.id { names[key(record.project, record.name)] = nil }
+        }
+    }
+
+    // MARK: running
+
+    public func start(_ name: String, project: String = "default") async throws {
+        let actor = try find(name, project)
+        try await locks.withLock(actor.id) { try await actor.start(byUser: true) }
+    }
+
+    /// - Parameters:
+    ///   - force: kill at once.
+    ///   - timeout: how long to wait between asking and killing; nil: the instance's own setting.
+    public func stop(_ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil)
+        async throws
+    {
+        let actor = try find(name, project)
+        if force { await killNow(actor) }
+        try await locks.withLock(actor.id) { try await actor.stop(force: force, timeout: timeout) }
+    }
+
+    public func restart(_ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil)
+        async throws
+    {
+        let actor = try find(name, project)
+        try await locks.withLock(actor.id) {
+            try await actor.stop(force: force, timeout: timeout)
+            try await actor.start(byUser: true)
+        }
+    }
+
+    public func pause(_ name: String, project: String = "default") async throws {
+        let actor = try find(name, project)
+        try await locks.withLock(actor.id) { try await actor.pause() }
+    }
+
+    public func resume(_ name: String, project: String = "default") async throws {
+        let actor = try find(name, project)
+        try await locks.withLock(actor.id) { try await actor.resume() }
+    }
+
+    /// Sends a signal to the first process: a name or a number.
+    public func kill(_ name: String, project: String = "default", signal: String = "KILL") async throws {
+        guard let number = Signals.number(signal) else {
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(signal)) is not a signal",
+                hint: "a name as TERM or a number from 1 to 64")
+        }
+        let handle = try await find(name, project).handle(for: "send a signal")
+        try await handle.signal(number)
+    }
+
+    /// Waits until the instance has ended; at once if it does not run. nil: the timeout passed, or it never ran.
+    public func wait(_ name: String, project: String = "default", timeout: Duration? = nil) async throws -> ExitRecord?
+    {
+        let actor = try find(name, project)
+        return try await actor.waitForEnd(timeout: timeout)
+    }
+
+    /// A further process in a running instance.
+    public func exec(
+        _ name: String, project: String = "default", process: ProcessSpec, stdio: StdioOptions
+    ) async throws -> any ExecSession {
+        let actor = try find(name, project)
+        return try await actor.exec(process, stdio: stdio)
+    }
+
+    /// Streams of the first process. A stopped instance is prepared, so that not a byte is lost between this and its
+    /// start. The exit comes after the end; for an ephemeral instance after its removal.
+    public func attach(
+        _ name: String, project: String = "default", withInput: Bool
+    ) async throws -> (session: any AttachSession, exit: @Sendable () async throws -> ExitRecord?) {
+        let actor = try find(name, project)
+        let session = try await locks.withLock(actor.id) { try await actor.attach(withInput: withInput) }
+        return (
+            session,
+            { [weak self] in
+                let exit = try await actor.waitForEnd(timeout: nil)
+                await self?.removals[actor.id]?.value
+                return exit
+            }
+        )
+    }
+
+    /// Changes name, configuration, devices or profiles; live keys take effect at once.
+    public func update(_ name: String, project: String = "default", _ request: UpdateRequest) async throws
+        -> InstanceView
+    {
+        let actor = try find(name, project)
+        for profile in request.profiles ?? [] { _ = try await services.profiles.get(profile, project: project) }
+        try await locks.withLock(actor.id) { try await actor.update(request) }
+        return await actor.view(withUsage: false)
+    }
+
+    /// `alreadyExists` if the new name is taken, `conflict` while it runs.
+    public func rename(_ name: String, project: String = "default", to newName: String) async throws {
+        try Names.checkInstance(newName)
+        let actor = try find(name, project)
+        guard name != newName else { return }
+        try refuseTaken(newName, project)
+        names[key(project, newName)] = actor.id
+        do {
+            try await locks.withLock(actor.id) { try await actor.rename(to: newName) }
+            names[key(project, name)] = nil
+        } catch {
+            names[key(project, newName)] = nil
+            throw error
+        }
+    }
+
+    /// The log files of an instance, oldest first.
+    public func logPath(_ name: String, project: String = "default") async throws -> String {
+        parts.layout.log(of: try find(name, project).id)
+    }
+
+    /// Lines of the instance's log.
+    public func logs(_ name: String, project: String = "default", _ query: LogQuery) async throws
+        -> AsyncThrowingStream<LogLine, any Error>
+    {
+        let actor = try find(name, project)
+        return LogReader(path: parts.layout.log(of: actor.id)).lines(query) { await actor.run != nil }
+    }
+
+    // MARK: at the daemon's start and end
+
+    /// Loads every record, adopts what lives, cleans what is dead, and starts what should run.
+    func load() async throws {
+        let (records, unreadable) = try await parts.store.instances()
+        for id in unreadable {
+            parts.logger.error("an instance's record cannot be read; its files are kept", metadata: ["id": "\(id)"])
+        }
+        let unfinished = try await parts.store.unfinished()
+        for record in records {
+            let actor = InstanceActor(record: record, parts: parts, services: actorServices)
+            actors[record.id] = actor
+            names[key(record.project, record.name)] = record.id
+        }
+        for entry in unfinished { await settleJournal(entry) }
+        var toStart: [InstanceActor] = []
+        for actor in Array(actors.values) where await actor.recover() { toStart.append(actor) }
+        var living: [NetworkEndpoint] = []
+        for actor in Array(actors.values) { living += await actor.run?.endpoints ?? [] }
+        try await services.networks.adopt(living)
+        await startAll(toStart)
+    }
+
+    /// Finishes or undoes a change that a crash cut short.
+    private func settleJournal(_ entry: JournalEntry) async {
+        do {
+            if let id = InstanceID(entry.instance), let actor = actors[id] {
+                switch entry.step {
+                case "create", "delete":
+                    parts.logger.notice("finishing a removal that was cut short", metadata: ["instance": "\(id)"])
+                    await actor.endLeftover()
+                    try await actor.removeFiles()
+                    try await parts.store.deleteInstance(id)
+                    let record = await actor.record
+                    actors[id] = nil
+                    names[key(record.project, record.name)] = nil
+                default: break
+                }
+            }
+            try await parts.store.finish(entry.sequence)
+        } catch {
+            parts.logger.error(
+                "a change that was cut short cannot be settled",
+                metadata: ["step": "\(entry.step)", "instance": "\(entry.instance)", "error": "\(error)"])
+        }
+    }
+
+    private func startAll(_ wanted: [InstanceActor]) async {
+        var ordered: [(Int, InstanceActor)] = []
+        for actor in wanted {
+            ordered.append((Int(await actor.merged().config["boot.autostart.priority"] ?? "0") ?? 0, actor))
+        }
+        for (_, actor) in ordered.sorted(by: { $0.0 > $1.0 }) {
+            do {
+                try await locks.withLock(actor.id) { try await actor.start(byUser: false) }
+            } catch {
+                parts.logger.error("autostart failed", metadata: ["id": "\(actor.id)", "error": "\(error)"])
+            }
+        }
+    }
+
+    private var actorServices: InstanceServices {
+        InstanceServices(
+            profiles: services.profiles, networks: services.networks, volumes: services.volumes,
+            images: services.images,
+            ended: { [weak self] id in await self?.removeEphemeral(id) },
+            restart: { [weak self] id in await self?.restartByPolicy(id) })
+    }
+
+    /// In a task of its own: whoever waits for the end may hold the instance's lock.
+    private func removeEphemeral(_ id: InstanceID) {
+        guard let actor = actors[id], removals[id] == nil else { return }
+        removals[id] = Task { [weak self] in
+            do { try await self?.remove(actor, force: true) } catch {
+                self?.parts.logger.error(
+                    "removing the ephemeral instance failed", metadata: ["id": "\(id)", "error": "\(error)"])
+            }
+            await self?.forgetRemoval(id)
+        }
+    }
+
+    private func forgetRemoval(_ id: InstanceID) { removals[id] = nil }
+
+    private func restartByPolicy(_ id: InstanceID) async {
+        guard let actor = actors[id] else { return }
+        do {
+            try await locks.withLock(id) {
+                guard await actor.record.wantsRunning else { return }
+                try await actor.start(byUser: false)
+            }
+        } catch {
+            parts.logger.warning("restarting failed", metadata: ["id": "\(id)", "error": "\(error)"])
+            await actor.startFailed()
+        }
+    }
+
+    private func refuseTaken(_ name: String, _ project: String) throws {
+        guard names[key(project, name)] == nil else {
+            throw EngineError(
+                .alreadyExists, "an instance named \(Names.quoted(name)) exists already",
+                hint: "choose another name or delete it first", resource: "instance \(name)")
+        }
+    }
+
+    private func freeName(_ project: String) -> String {
+        while true {
+            let name = NameMaker.random()
+            if names[key(project, name)] == nil { return name }
+        }
+    }
+
+    private func key(_ project: String, _ name: String) -> String { project + "/" + name }
+}

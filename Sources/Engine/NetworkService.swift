@@ -1,0 +1,266 @@
+import StateStore
+public import DriverKit
+import Logging
+import Model
+
+/// Managed networks: their records, the addresses on them, and when they exist on the host. A network is brought up
+/// with its first endpoint and taken away when it has been without one for a while.
+public actor NetworkService {
+    private let parts: EngineParts
+    private var networks: [String: NetworkSpec] = [:]
+    /// Connected endpoints by network.
+    private var connected: [String: Set<NetworkEndpoint>] = [:]
+    private var isUp: Set<String> = []
+    private var lingering: [String: Task<Void, Never>] = [:]
+    private let lock = KeyedLock<String>()
+    /// How long an unused network stays, so that one short-lived instance after the other does not make it anew.
+    private let linger: Duration
+
+    init(parts: EngineParts, linger: Duration = .seconds(30)) {
+        self.parts = parts
+        self.linger = linger
+    }
+
+    /// Loads the networks; stores `standard` if there is none of its name.
+    func load(standard: NetworkSpec) async throws {
+        for network in try await parts.store.networks(NetworkSpec.self) { networks[network.name] = network }
+        if networks[standard.name] == nil {
+            try await parts.store.saveNetwork(standard, name: standard.name)
+            networks[standard.name] = standard
+        }
+    }
+
+    public func list() -> [NetworkSpec] { networks.values.sorted { $0.name < $1.name } }
+
+    /// `notFound` if there is none.
+    public func get(_ name: String) throws -> NetworkSpec {
+        guard let network = networks[name] else {
+            throw EngineError(.notFound, "network \(Names.quoted(name)) does not exist", hint: "isle network list")
+        }
+        return network
+    }
+
+    /// Whether its bridge is on the host now.
+    public func isUp(_ name: String) -> Bool { isUp.contains(name) }
+
+    /// Every endpoint that is connected, with its published ports.
+    public func endpoints() -> [NetworkEndpoint] {
+        connected.values.flatMap { $0 }.sorted {
+            ($0.network, $0.hostname, $0.device) < ($1.network, $1.hostname, $1.device)
+        }
+    }
+
+    /// `alreadyExists` if name or bridge are taken, `conflict` if the subnet overlaps another network's.
+    public func create(_ network: NetworkSpec) async throws {
+        try Names.checkResource(network.name, "network")
+        guard networks[network.name] == nil else {
+            throw EngineError(.alreadyExists, "network \(Names.quoted(network.name)) exists already")
+        }
+        guard (1...15).contains(network.bridge.utf8.count),
+            !networks.values.contains(where: { $0.bridge == network.bridge })
+        else { throw EngineError(.invalidArgument, "bridge name \(Names.quoted(network.bridge)) is too long or taken") }
+        if let text = network.ipv4 {
+            guard let subnet = IPv4Subnet(text) else {
+                throw EngineError(
+                    .invalidArgument, "\(Names.quoted(text)) is not a subnet",
+                    hint: "write the gateway with its prefix length, as 10.99.0.1/24")
+            }
+            for other in networks.values {
+                guard let taken = other.ipv4.flatMap({ IPv4Subnet($0) }) else { continue }
+                if taken.contains(subnet.gateway) || subnet.contains(taken.gateway) {
+                    throw EngineError(
+                        .conflict, "subnet \(text) overlaps that of network \(other.name), \(other.ipv4 ?? "")")
+                }
+            }
+        }
+        try await parts.store.saveNetwork(network, name: network.name)
+        networks[network.name] = network
+        parts.events.lifecycle("network-created", "/1.0/networks/\(network.name)")
+    }
+
+    /// - Parameter usedBy: names of the instances that use it; must be empty.
+    public func delete(_ name: String, usedBy: [String]) async throws {
+        let network = try get(name)
+        guard usedBy.isEmpty else {
+            throw EngineError(
+                .conflict, "network \(Names.quoted(name)) is used by \(usedBy.joined(separator: ", "))",
+                hint: "take it from those instances and profiles first")
+        }
+        try await lock.withLock(name) {
+            try await parts.network.down(network)
+            isUp.remove(name)
+        }
+        try await parts.store.deleteNetwork(name: name)
+        networks[name] = nil
+        parts.events.lifecycle("network-deleted", "/1.0/networks/\(name)")
+    }
+
+    /// Leases of the DHCP service and addresses of connected endpoints.
+    public func leases(_ name: String) async throws -> [NetworkLease] {
+        let network = try get(name)
+        var leases = (connected[name] ?? []).compactMap { endpoint in
+            endpoint.ipv4.map { NetworkLease(hostname: endpoint.hostname, mac: endpoint.mac, address: $0) }
+        }
+        if isUp.contains(name) {
+            for lease in try await parts.network.leases(network)
+            where !leases.contains(where: { $0.address == lease.address }) {
+                leases.append(lease)
+            }
+        }
+        return leases.sorted { $0.hostname < $1.hostname }
+    }
+
+    public func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters? {
+        try await parts.network.counters(endpoint)
+    }
+
+    // MARK: for instances
+
+    /// The network mode of an instance: its nics with addresses reserved, its ports on the first of them.
+    func mode(for record: InstanceRecord, devices: Devices) async throws -> NetworkMode {
+        if devices.hostNetwork {
+            guard record.kind == .application || record.kind == .system else {
+                throw EngineError(
+                    .unsupported, "a \(record.kind.rawValue) cannot use the host's network",
+                    hint: "use a managed network")
+            }
+            return .host
+        }
+        guard !devices.nics.isEmpty else {
+            if let proxy = devices.proxies.first {
+                throw EngineError(
+                    .invalidArgument, "port device \(Names.quoted(proxy.device)) needs a network interface",
+                    hint: "connect the instance to a network")
+            }
+            return .none
+        }
+        var endpoints: [NetworkEndpoint] = []
+        for nic in devices.nics {
+            let reservation = try await reserve(record, nic)
+            endpoints.append(endpoint(record, nic, reservation, ports: endpoints.isEmpty ? devices.proxies : []))
+        }
+        return .endpoints(endpoints)
+    }
+
+    /// The endpoints of an instance as they were last reserved, without reserving any.
+    func reserved(_ record: InstanceRecord, _ merged: MergedConfig) async -> [NetworkEndpoint] {
+        guard let devices = try? Devices(merged.devices), !devices.nics.isEmpty,
+            let all = try? await parts.store.reservations()
+        else { return [] }
+        var endpoints: [NetworkEndpoint] = []
+        for nic in devices.nics {
+            guard let found = all.first(where: { $0.instance == record.id && $0.device == nic.device }) else {
+                continue
+            }
+            endpoints.append(endpoint(record, nic, found, ports: endpoints.isEmpty ? devices.proxies : []))
+        }
+        return endpoints
+    }
+
+    private func reserve(_ record: InstanceRecord, _ nic: Devices.Nic) async throws -> AddressReservation {
+        let network = try get(nic.network)
+        let subnets = NetworkSubnets(ipv4: network.ipv4, ipv6: network.ipv6)
+        let previous = try await parts.store.reservations()
+            .first { $0.instance == record.id && $0.device == nic.device }
+        return try await parts.store.reserve(record.id, device: nic.device, network: nic.network) { taken in
+            try AddressChooser.choose(instance: record.id, nic: nic, network: subnets, previous: previous, taken: taken)
+        }
+    }
+
+    private func endpoint(
+        _ record: InstanceRecord, _ nic: Devices.Nic, _ reservation: AddressReservation, ports: [Devices.Proxy]
+    ) -> NetworkEndpoint {
+        let network = networks[nic.network]
+        let gateway4 = network?.ipv4.map { String($0.prefix { $0 != "/" }) }
+        let gateway6 = network?.ipv6.map { String($0.prefix { $0 != "/" }) }
+        return NetworkEndpoint(
+            instance: record.id, hostname: record.name, network: nic.network, device: nic.interface,
+            mac: reservation.mac, ipv4: reservation.ipv4, ipv6: reservation.ipv6,
+            configuredByGuest: record.kind == .system || record.kind == .machine,
+            ports: ports.map {
+                PortMapping(
+                    hostAddress: $0.mapping.hostAddress, hostPort: $0.mapping.hostPort, guestPort: $0.mapping.guestPort,
+                    transport: $0.mapping.transport == "udp" ? .udp : .tcp)
+            },
+            gateway4: gateway4, gateway6: gateway6, dns: [gateway4 ?? gateway6].compactMap { $0 },
+            searchDomains: network.map { [$0.domain] } ?? [])
+    }
+
+    func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {
+        try await use(endpoint) { try await parts.network.connect(endpoint, namespace: namespace) }
+    }
+
+    func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String {
+        try await use(endpoint) { try await parts.network.tap(endpoint, owner: owner) }
+    }
+
+    func disconnect(_ endpoint: NetworkEndpoint) async throws {
+        defer { forget(endpoint) }
+        try await parts.network.disconnect(endpoint)
+    }
+
+    /// Tells the driver what lives after a daemon restart.
+    func adopt(_ endpoints: [NetworkEndpoint]) async throws {
+        for endpoint in endpoints { connected[endpoint.network, default: []].insert(endpoint) }
+        let used = networks.values.filter { connected[$0.name]?.isEmpty == false }
+        try await parts.network.adopt(Array(used), endpoints: endpoints)
+        for network in used {
+            try await parts.network.up(network)
+            isUp.insert(network.name)
+        }
+    }
+
+    /// Takes unused networks away at once, at the daemon's end.
+    func shutdown() async {
+        for task in lingering.values { task.cancel() }
+        for name in isUp where connected[name]?.isEmpty ?? true { await takeDown(name) }
+    }
+
+    private func use<Result: Sendable>(_ endpoint: NetworkEndpoint, _ body: () async throws -> Result) async throws
+        -> Result
+    {
+        let network = try get(endpoint.network)
+        connected[endpoint.network, default: []].insert(endpoint)
+        lingering.removeValue(forKey: endpoint.network)?.cancel()
+        do {
+            if !isUp.contains(network.name) {
+                try await lock.withLock(network.name) {
+                    if !isUp.contains(network.name) {
+                        try await parts.network.up(network)
+                        isUp.insert(network.name)
+                    }
+                }
+            }
+            return try await body()
+        } catch {
+            forget(endpoint)
+            throw error
+        }
+    }
+
+    private func forget(_ endpoint: NetworkEndpoint) {
+        connected[endpoint.network]?.remove(endpoint)
+        guard connected[endpoint.network]?.isEmpty ?? true, isUp.contains(endpoint.network) else { return }
+        lingering[endpoint.network]?.cancel()
+        let name = endpoint.network
+        let linger = linger
+        lingering[name] = Task { [weak self] in
+            do { try await Task.sleep(for: linger) } catch { return }
+            await self?.takeDown(name)
+        }
+    }
+
+    private func takeDown(_ name: String) async {
+        guard let network = networks[name] else { return }
+        do {
+            try await lock.withLock(name) {
+                guard connected[name]?.isEmpty ?? true, isUp.contains(name) else { return }
+                isUp.remove(name)
+                try await parts.network.down(network)
+            }
+        } catch {
+            parts.logger.warning(
+                "taking the network down failed", metadata: ["network": "\(name)", "error": "\(error)"])
+        }
+    }
+}
