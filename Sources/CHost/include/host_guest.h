@@ -61,7 +61,7 @@ static inline int guest_set_nonblocking(int fd) {
 }
 static inline int guest_pipe(int *readEnd, int *writeEnd) {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    if (syscall(SYS_pipe2, ends, O_CLOEXEC) < 0) return -errno;
     *readEnd = ends[0];
     *writeEnd = ends[1];
     return 0;
@@ -228,7 +228,7 @@ struct guest_process {
 /// tells where it failed: 1 identity, 2 folder, 3 execution.
 static inline int guest_spawn(const struct guest_process *process, int *stage) {
     int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0) return -errno;
+    if (syscall(SYS_pipe2, report, O_CLOEXEC) < 0) return -errno;
     pid_t pid = fork();
     if (pid < 0) {
         int e = errno;
