@@ -156,6 +156,15 @@ public struct Cgroup: Sendable {
         for pid in pids() where pid > 0 { kill(pid, SIGKILL) }
     }
 
+    /// Sleeps in full even in a cancelled task.
+    private static func uncancelledSleep(_ duration: Duration) async {
+        let sleeper = Task { () -> Void in
+            // A task of its own, which nobody cancels.
+            _ = try? await Task.sleep(for: duration)
+        }
+        await sleeper.value
+    }
+
     /// Removes the group, waiting at most `timeout` for processes that are ending to leave it.
     /// - Throws: `busy` if some stay.
     public func remove(timeout: Duration = .seconds(5)) async throws {
@@ -174,7 +183,7 @@ public struct Cgroup: Sendable {
                         .busy, "control group \(folder.path) still has processes: \(pids().prefix(8))")
                 }
                 // Cancellation must not leave a group behind.
-                await Task { try? await Task.sleep(for: pause) }.value
+                await Self.uncancelledSleep(pause)
                 pause = min(pause * 2, .milliseconds(20))
             }
         }
