@@ -121,5 +121,7 @@ let package = Package(
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "Netlink", "Nftables", logging]),
+        tests("ShimCore"),
+        tests("ShimClient", ["Model", "LinuxHost", "ShimCore", "CHost"]),
     ]
 )

@@ -1,0 +1,105 @@
+import CHost
+import LinuxHost
+public import Model
+import ShimCore
+import Synchronization
+
+/// A further process of an instance. Ends with the daemon's streams, not with this object.
+public final class ShimExecSession: Sendable {
+    /// The process's id on the host.
+    public let pid: Int32
+    /// Written by the daemon; closing it closes the process's standard input. Nil if that is /dev/null. With a
+    /// terminal it is the terminal's master, like `output`, and closing it alone changes nothing.
+    public let input: OwnedDescriptor?
+    /// Read by the daemon. With a terminal the master itself: its end shows as error EIO, read(2) of a pty.
+    public let output: OwnedDescriptor
+    /// Nil with a terminal.
+    public let error: OwnedDescriptor?
+    private let socket: ShimSocket
+    private let path: String
+    private let result: Mutex<ExitState>
+
+    private enum ExitState {
+        case unknown
+        case waiting([CheckedContinuation<ExitRecord, any Error>])
+        case known(Result<ExitRecord, any Error>)
+    }
+
+    init(
+        socket: ShimSocket, pid: Int32, path: String, input: OwnedDescriptor?, output: OwnedDescriptor,
+        error: OwnedDescriptor?
+    ) {
+        self.socket = socket
+        self.pid = pid
+        self.path = path
+        self.input = input
+        self.output = output
+        self.error = error
+        result = Mutex(.unknown)
+    }
+
+    /// Sets the terminal's size; nothing happens without a terminal or after the end.
+    public func resize(columns: UInt16, rows: UInt16) async throws {
+        guard error == nil else { return }
+        _ = isle_terminal_size(output.raw, columns, rows)
+    }
+
+    /// Sends a signal to the process; nothing happens if it has ended.
+    public func signal(_ number: Int32) async throws {
+        do {
+            try await socket.send(.signal(number))
+        } catch is ShimGone {
+            return
+        }
+    }
+
+    /// Suspends until the process has ended, and says how; any number of callers, also later.
+    public func wait() async throws -> ExitRecord {
+        try await withCheckedThrowingContinuation { continuation in
+            let action = result.withLock { state -> WaitAction in
+                switch state {
+                case .known(let outcome): return .resume(outcome)
+                case .waiting(let others):
+                    state = .waiting(others + [continuation])
+                    return .none
+                case .unknown:
+                    state = .waiting([continuation])
+                    return .receive
+                }
+            }
+            switch action {
+            case .none: break
+            case .resume(let outcome): continuation.resume(with: outcome)
+            case .receive: Task { await self.receiveExit() }
+            }
+        }
+    }
+
+    private enum WaitAction {
+        case none
+        case receive
+        case resume(Result<ExitRecord, any Error>)
+    }
+
+    private func receiveExit() async {
+        let outcome: Result<ExitRecord, any Error>
+        do {
+            let (reply, _) = try await socket.receive()
+            if case .exited(let exit) = reply {
+                outcome = .success(ExitRecord(exit))
+            } else {
+                outcome = .failure(EngineError(.internal, "the shim in \(path) answered \(reply) to an exec session"))
+            }
+        } catch is ShimGone {
+            outcome = .failure(EngineError(.unavailable, "the shim in \(path) ended before process \(pid) did"))
+        } catch {
+            outcome = .failure(error)
+        }
+        let waiters = result.withLock { state -> [CheckedContinuation<ExitRecord, any Error>] in
+            guard case .waiting(let waiters) = state else { return [] }
+            state = .known(outcome)
+            return waiters
+        }
+        for waiter in waiters { waiter.resume(with: outcome) }
+    }
+}
