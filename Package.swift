@@ -72,7 +72,8 @@ let package = Package(
         module("LinuxHost", ["Model", "CHost"]),
         module("Netlink", ["Model", "CHost"]),
         module("Nftables", ["Model", "CNftables"]),
-        module("QMP", ["Model", "CHost"]),
+        module("QMP", ["Model", "LinuxHost"]),
+        module("GuestCore", ["CHost"]),
         module("Archive", ["Model", "CHost", "LinuxHost", "CArchive"]),
         module("OCI", ["Model", crypto]),
         module("ContentStore", ["Model", "LinuxHost", "OCI", crypto]),
@@ -87,7 +88,9 @@ let package = Package(
         module("ShimClient", ["Model", "CHost", "LinuxHost", "ShimCore"]),
         // Drivers
         module("ContainerDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CSeccomp", "CHost"]),
-        module("MachineDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "QMP", "Archive", "CHost"]),
+        module(
+            "MachineDriver",
+            ["Model", "DriverKit", "LinuxHost", "ShimClient", "ShimCore", "QMP", "GuestCore", "CHost"]),
         module("ModuleDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CHost", crypto]),
         module("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "CHost"]),
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
@@ -113,6 +116,8 @@ let package = Package(
         module("EngineTesting", ["Model", "DriverKit"]),
         // Tests
         tests("Model"),
+        tests("QMP", ["Model", "LinuxHost"]),
+        tests("GuestCore", ["CHost"]),
         tests("DriverKit"),
         tests("Client", ["WireTypes"]),
         tests("CLIKit", ["WireTypes"]),
