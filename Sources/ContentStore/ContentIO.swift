@@ -22,20 +22,22 @@ extension ContentStoring {
         return bytes
     }
 
-    /// Reads a blob from `offset` on, up to `length` bytes, in pieces of at most `chunk` bytes.
-    public func forEachChunk(
-        _ digest: ContentDigest, from offset: Int64 = 0, length: Int64 = .max, chunk: Int = 1 << 18,
-        _ body: ([UInt8]) async throws -> Void
-    ) async throws {
+    /// Opens a blob for reading from `offset` on.
+    public func reader(_ digest: ContentDigest, from offset: Int64 = 0) async throws -> ContentReader {
         let file = try await open(digest)
-        let path = "content \(digest)"
-        if offset > 0, lseek(file.raw, off_t(offset), SEEK_SET) < 0 { throw StoreFiles.failure("seeking in", path) }
-        var left = length
-        while left > 0 {
-            let want = Int(min(Int64(chunk), left))
-            let bytes = try await runBlocking { try StoreFiles.read(file, want, path) }
+        let name = "content \(digest)"
+        if offset > 0, lseek(file.raw, off_t(offset), SEEK_SET) < 0 { throw StoreFiles.failure("seeking in", name) }
+        return ContentReader(file: file, name: name)
+    }
+
+    /// Reads a whole blob in pieces of at most `chunk` bytes.
+    public func forEachChunk(
+        _ digest: ContentDigest, chunk: Int = 1 << 18, _ body: ([UInt8]) async throws -> Void
+    ) async throws {
+        let reader = try await reader(digest)
+        while true {
+            let bytes = try await reader.read(chunk)
             if bytes.isEmpty { return }
-            left -= Int64(bytes.count)
             try await body(bytes)
         }
     }
@@ -76,5 +78,16 @@ extension ContentStoring {
             throw EngineError(.invalidArgument, "\(path) is not a regular file")
         }
         return try await add(contentsOf: file, named: path, mediaType: mediaType)
+    }
+}
+
+/// Reads a blob piece by piece; used by one task at a time.
+public struct ContentReader: Sendable {
+    let file: OwnedDescriptor
+    let name: String
+
+    /// The next bytes, at most `count`; empty at the end.
+    public func read(_ count: Int) async throws -> [UInt8] {
+        try await runBlocking { try StoreFiles.read(file, count, name) }
     }
 }
