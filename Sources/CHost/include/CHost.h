@@ -4,6 +4,7 @@
 // System calls and structures that Swift's Glibc module does not offer. Header files of this folder are the
 // whole of the C in Isle; each function is one call with its errno given back as a negative result.
 
+#include "host_door.h"
 #include "host_guest.h"
 #include "host_misc.h"
 #include "host_shim_epoll.h"
