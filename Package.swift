@@ -31,15 +31,16 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
-let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1: Target.Dependency = .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let tomlKit: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
@@ -97,10 +98,16 @@ let package = Package(
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", "Registry", "ContentStore", "Archive", logging]),
         module(
+            "DoorKit",
+            [
+                "Model", "LinuxHost", "CHost", hummingbird, hummingbirdCore, nioCore, nioPosix, nioHTTP1, nioHTTPTypes,
+                nioHTTPTypesHTTP1, httpTypes, logging, lifecycle,
+            ]),
+        module(
             "RESTDoor",
             [
-                "Model", "Engine", "WireTypes", "DriverKit", hummingbird, nioCore, nioPosix, nioHTTP1, nioWebSocket,
-                httpTypes, nioHTTPTypesHTTP1, logging, lifecycle, "CHost",
+                "Model", "Engine", "WireTypes", "DriverKit", "DoorKit", "LinuxHost", hummingbird, nioCore, httpTypes,
+                logging, lifecycle,
             ]),
         module("Client", ["Model", "WireTypes", "CHost"]),
         // Programs
@@ -123,6 +130,7 @@ let package = Package(
         tests("CLIKit", ["WireTypes"]),
         tests("LinuxHost", ["Model"]),
         tests("WireTypes"),
+        tests("DoorKit", ["Model", "LinuxHost", hummingbird, nioCore, httpTypes, logging]),
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "Netlink", "Nftables", logging]),
