@@ -75,7 +75,7 @@ let package = Package(
         module("Nftables", ["Model", "CNftables"]),
         module("QMP", ["Model", "LinuxHost"]),
         module("GuestCore", ["CHost"]),
-        module("Archive", ["Model", "CHost", "LinuxHost", "CArchive"]),
+        module("Archive", ["Model", "CHost", "LinuxHost", "CArchive", crypto]),
         module("OCI", ["Model", crypto]),
         module("ContentStore", ["Model", "LinuxHost", "OCI", crypto]),
         module(
@@ -134,6 +134,8 @@ let package = Package(
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "Netlink", "Nftables", logging]),
+        tests("Archive", ["Model", "LinuxHost", "CHost", crypto]),
+        tests("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "EngineTesting"]),
         tests("ShimCore"),
         tests("ShimClient", ["Model", "LinuxHost", "ShimCore", "CHost"]),
     ]
