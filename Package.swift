@@ -120,7 +120,7 @@ let package = Package(
                 "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ContentStore", "Registry", "LinuxHost",
                 argumentParser, logging, lifecycle, "CHost",
             ]),
-        module("EngineTesting", ["Model", "DriverKit"]),
+        module("EngineTesting", ["Model", "DriverKit", "OCI", "ContentStore"]),
         // Tests
         tests("Model"),
         tests("QMP", ["Model", "LinuxHost"]),
@@ -138,5 +138,9 @@ let package = Package(
         tests("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "EngineTesting"]),
         tests("ShimCore"),
         tests("ShimClient", ["Model", "LinuxHost", "ShimCore", "CHost"]),
+        tests("OCI", ["Model"]),
+        tests("ContentStore", ["Model", "OCI", "LinuxHost", "EngineTesting"]),
+        tests(
+            "Registry", ["Model", "OCI", "LinuxHost", "ContentStore", nioCore, nioPosix, nioHTTP1]),
     ]
 )

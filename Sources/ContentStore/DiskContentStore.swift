@@ -75,7 +75,9 @@ public final class DiskContentStore: ContentStoring {
     }
 
     public func prune(keeping: Set<ContentDigest>, grace: Duration) async throws -> [ContentDigest: ContentInfo] {
-        let limit = Double(time(nil)) - Double(grace.components.seconds)
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let limit = Double(now.tv_sec) + Double(now.tv_nsec) / 1e9 - Double(grace.components.seconds)
         let unused = try await list().filter { !keeping.contains($0.key) && $0.value.createdAt <= limit }
         for digest in unused.keys { try await remove(digest) }
         return unused

@@ -107,9 +107,13 @@ public struct Platform: Hashable, Sendable, Codable, CustomStringConvertible {
     }
 
     private static func isWord(_ text: String) -> Bool {
-        (1...32).contains(text.utf8.count)
-            && text.utf8.allSatisfy {
-                (48...57).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0)
-            }
+        guard (1...32).contains(text.utf8.count), let first = text.utf8.first, isAlphanumeric(first) else {
+            return false
+        }
+        return text.utf8.allSatisfy { isAlphanumeric($0) || [45, 46, 95].contains($0) }
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        (48...57).contains(byte) || (97...122).contains(byte)
     }
 }
