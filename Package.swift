@@ -112,7 +112,7 @@ let package = Package(
         module("Client", ["Model", "WireTypes", "CHost"]),
         // Programs
         module("CLIKit", ["WireTypes"]),
-        program("isle", ["Client", "CLIKit", "WireTypes", argumentParser]),
+        program("isle", ["Client", "CLIKit", "Model", "WireTypes", "CHost", argumentParser]),
         program(
             "isled",
             [

@@ -37,12 +37,21 @@ public struct InstanceOptions: Sendable {
     public var stopSignal: String?
     public var disk: String?
     public var terminal = false
+    /// Keep standard input open.
     public var input = false
+    /// Close it when the first client that had it goes.
+    public var inputOnce = false
     public var fuel: String?
     public var timeout: String?
     /// What relative paths begin at, and what `~` is.
     public var currentDirectory = "/"
     public var home: String?
+
+    /// The content of a file that an option names; the second argument is the option.
+    public var readFile: @Sendable (String, String) throws(UsageError) -> String = {
+        path, option throws(UsageError) in
+        throw UsageError("\(option) \(Quantity.quoted(path)): files cannot be read here")
+    }
 
     public init() {}
 
@@ -70,16 +79,6 @@ public struct InstanceOptions: Sendable {
         return post
     }
 
-    /// Named volumes that the instance uses.
-    public func volumeNames() throws(UsageError) -> [String] {
-        var names: [String] = []
-        for text in volumes {
-            let mount = try MountMapping(volume: text, directory: currentDirectory, home: home)
-            if case .volume(let name) = mount.source { names.append(name) }
-        }
-        return names
-    }
-
     private func settings() throws(UsageError) -> [String: String] {
         var config: [String: String] = [:]
         for (name, value) in environment { config["environment." + name] = value }
@@ -92,17 +91,18 @@ public struct InstanceOptions: Sendable {
         if !command.isEmpty || entrypoint != nil { config["oci.cmd"] = JSONText.array(command) }
         config["oci.user"] = user
         config["oci.cwd"] = workingDirectory
-        config["oci.hostname"] = hostname
+        config["hostname"] = hostname
         config["oci.runtime"] = runtime
-        config["oci.stop_signal"] = stopSignal
+        config["stop.signal"] = stopSignal
         if terminal { config["oci.tty"] = "true" }
         if input { config["oci.stdin"] = "true" }
+        if inputOnce { config["oci.stdin_once"] = "true" }
         config["restart.policy"] = try restart.map { text throws(UsageError) in try RestartPolicy.checked(text) }
         try addLimits(to: &config)
         if autostart { config["boot.autostart"] = "true" }
         if let stopTimeout {
             let seconds = try Quantity.seconds(stopTimeout, option: "--stop-timeout")
-            config["boot.host_shutdown_timeout"] = String(Int64(seconds.rounded(.up)))
+            config["stop.timeout"] = Quantity.decimal(seconds, digits: 3)
         }
         try addSecurity(to: &config)
         config["module.fuel"] = fuel
@@ -145,13 +145,15 @@ public struct InstanceOptions: Sendable {
             }
             let value = halves[1]
             config["security.seccomp"] =
-                value == "default" || value == "unconfined" ? value : MountMapping.joined(currentDirectory, value)
+                value == "default" || value == "unconfined" ? value : try readFile(value, "--security-opt seccomp")
         }
     }
 
     private func deviceSettings() throws(UsageError) -> [String: [String: String]] {
         var devices: [String: [String: String]] = [:]
-        for (index, text) in publish.enumerated() { devices["proxy-\(index)"] = try PortMapping(text).device }
+        var ports: [[String: String]] = []
+        for text in publish { ports += try PortMapping(text).devices }
+        for (index, device) in ports.enumerated() { devices["proxy-\(index)"] = device }
         for (index, text) in volumes.enumerated() {
             devices["mount-\(index)"] = try MountMapping(volume: text, directory: currentDirectory, home: home).device
         }

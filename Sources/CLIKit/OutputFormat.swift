@@ -12,7 +12,8 @@ public enum CSV {
         table.rows.map { row in row.map { field($0.text) }.joined(separator: ",") }
     }
 
-    static func field(_ text: String) -> String {
+    /// One field, quoted where it must be.
+    public static func field(_ text: String) -> String {
         guard text.contains(where: { $0 == "," || $0 == "\"" || $0 == "\n" || $0 == "\r" || $0 == "\r\n" }) else {
             return text
         }

@@ -65,16 +65,15 @@ public struct PortMapping: Sendable, Hashable {
         (48...57).contains(byte) || (97...102).contains(byte) || (65...70).contains(byte)
     }
 
-    /// The `proxy` device of LXD that does it. One end of a range stands as `8000-8010`.
-    public var device: [String: String] {
-        func text(_ range: ClosedRange<UInt16>) -> String {
-            range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
-        }
+    /// The `proxy` devices of LXD that do it, one for each port.
+    public var devices: [[String: String]] {
         let listenAddress = address.contains(":") ? "[\(address)]" : address
         let connectAddress = address.contains(":") ? "[::1]" : "127.0.0.1"
-        return [
-            "type": "proxy", "listen": "\(transport):\(listenAddress):\(text(host))",
-            "connect": "\(transport):\(connectAddress):\(text(guest))", "nat": "true",
-        ]
+        return zip(host, guest).map { host, guest in
+            [
+                "type": "proxy", "listen": "\(transport):\(listenAddress):\(host)",
+                "connect": "\(transport):\(connectAddress):\(guest)", "nat": "true",
+            ]
+        }
     }
 }

@@ -57,3 +57,12 @@ public struct ProgressLine: Sendable, Hashable {
         return detail.isEmpty ? text : text + " " + PlainText.escaped(detail)
     }
 }
+
+extension ProgressLine {
+    /// Progress of `done` of `total` bytes.
+    public init(stage: String, done: Int64, total: Int64) {
+        self.stage = stage
+        fraction = total > 0 ? Double(done) / Double(total) : nil
+        detail = "\(Quantity.bytes(done))/\(Quantity.bytes(total))"
+    }
+}

@@ -20,9 +20,11 @@ public final class IsleClient {
 
     // MARK: Answers
 
-    /// The metadata of a sync answer.
-    public func get<Value: Codable & Sendable>(_ type: Value.Type = Value.self, _ endpoint: Endpoint) throws -> Value {
-        try value(of: perform(HTTPRequest("GET", endpoint.target)), endpoint)
+    /// The metadata of a sync answer. `patient` waits for ever, for answers that come when something happens.
+    public func get<Value: Codable & Sendable>(
+        _ type: Value.Type = Value.self, _ endpoint: Endpoint, patient: Bool = false
+    ) throws -> Value {
+        try value(of: perform(HTTPRequest("GET", endpoint.target), patient ? .never : nil), endpoint)
     }
 
     /// Sends `body` and gives the metadata of the sync answer.

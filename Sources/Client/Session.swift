@@ -74,6 +74,9 @@ public final class Session {
         if !options.input { endInput() }
     }
 
+    /// Whether the process has a terminal: there is no stream of its own for output then.
+    public static func hasTerminal(_ operation: API.Operation) -> Bool { secrets(of: operation)["1"] == nil }
+
     private static func secrets(of operation: API.Operation) -> [String: String] {
         (operation.metadata?["fds"]?.objectValue ?? [:]).compactMapValues(\.stringValue)
     }

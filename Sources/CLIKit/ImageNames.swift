@@ -1,0 +1,28 @@
+/// Names of images as people write and read them.
+public enum ImageNames {
+    /// A reference without what is understood anyway: `docker.io/library/alpine:latest` is `alpine`.
+    public static func short(_ reference: String) -> String {
+        var text = Substring(reference)
+        for prefix in ["docker.io/library/", "docker.io/"] where text.hasPrefix(prefix) {
+            text = text.dropFirst(prefix.count)
+            break
+        }
+        if text.hasSuffix(":latest") { text = text.dropLast(7) }
+        return String(text)
+    }
+
+    /// Whether `text` can only be a path.
+    public static func isPath(_ text: String) -> Bool {
+        text.hasPrefix("/") || text.hasPrefix("./") || text.hasPrefix("../")
+    }
+
+    /// Whether `text` may name a file of an image: a path, or a name that ends as such files do.
+    public static func looksLikeFile(_ text: String) -> Bool {
+        let endings = [
+            ".wasm", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".oci", ".qcow2", ".img",
+            ".raw",
+            ".vmdk", ".vdi", ".vhd", ".vhdx", ".ova", ".iso",
+        ]
+        return isPath(text) || endings.contains { text.lowercased().hasSuffix($0) }
+    }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import CLIKit
+import Client
+import WireTypes
+
+/// Makes instances: what run, launch and create have in common.
+struct Creation {
+    let global: GlobalOptions
+    let client: IsleClient
+
+    /// Makes the instance, starts it if asked to, and gives its name.
+    func make(_ options: InstanceOptions, start: Bool) throws -> String {
+        var options = options
+        options.image = try ImageUpload(global: global, client: client).reference(for: options.image)
+        if options.network == "default" || options.network == "bridge" { options.network = try defaultNetwork() }
+        var post = try options.request()
+        post.start = start
+        let operation = try client.start("POST", Endpoint(["instances"]), post)
+        let done = try global.finish(operation, with: client)
+        guard let name = Self.name(in: done) ?? options.name else {
+            throw ClientError(.malformedAnswer, "the daemon did not say the new instance's name")
+        }
+        return name
+    }
+
+    /// The instance that `operation` is about.
+    static func name(in operation: API.Operation) -> String? {
+        operation.resources["instances"]?.first?.split(separator: "/").last.map { String($0.prefix { $0 != "?" }) }
+    }
+
+    /// The network that the default profile connects instances to.
+    private func defaultNetwork() throws -> String {
+        let profile = try client.get(API.Profile.self, Endpoint(["profiles", "default"]))
+        guard let network = profile.devices["eth0"]?["network"] else {
+            throw ClientError(.local, "the default profile has no network", hint: "name one: isle network list")
+        }
+        return network
+    }
+}
+
+extension ParsableCommand {
+    /// The first of `words`, an image or an instance, and the program behind it. A plea for help among the options
+    /// comes here too, since all that is not known is passed through.
+    func split(_ words: [String], what: String = "IMAGE") throws -> (first: String, command: [String]) {
+        if ["-h", "--help"].contains(words.first) { throw CleanExit.helpRequest(self) }
+        return try ImageAndCommand.split(words, verb: Self._commandName, what: what)
+    }
+}
+
+/// `isle create`.
+struct Create: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make an instance without starting it.",
+        usage: "isle create [OPTIONS] IMAGE [COMMAND…]",
+        discussion: """
+            Examples:
+              isle create --name web -p 8080:80 nginx
+              isle start web
+            """)
+
+    @OptionGroup var instance: InstanceOptionGroup
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+    @Argument(
+        parsing: .captureForPassthrough, help: ArgumentHelp("Image and command.", valueName: "image"),
+        completion: Completions.images)
+    var words: [String] = []
+
+    func run() throws {
+        let (image, command) = try split(words)
+        let client = global.client
+        let options = try instance.options(image: image, command: command)
+        let name = try Creation(global: global, client: client).make(options, start: false)
+        Output(options: global).lines([PlainText.escaped(name)])
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import CLIKit
+import Client
+import Glibc
+
+/// The program `isle`.
+@main
+enum Main {
+    static func main() {
+        // A reader that goes away (`isle list | head`) is noticed by the failing write.
+        signal(SIGPIPE, SIG_IGN)
+        let arguments = GlobalOptions.hoist(Array(CommandLine.arguments.dropFirst()))
+        do {
+            var command = try Isle.parseAsRoot(arguments)
+            try command.run()
+            fflush(nil)
+        } catch {
+            fflush(nil)
+            Failure.exit(with: error, arguments: arguments)
+        }
+    }
+}
+
+/// The root of all verbs.
+struct Isle: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "isle",
+        abstract: "Run application containers, system containers, virtual machines and WASM modules.",
+        discussion: """
+            Examples:
+              isle run --rm alpine echo hello          run a program and show its output
+              isle run -it debian bash                 run it at this terminal
+              isle launch debian/bookworm box          a system container named box
+              isle launch --vm debian/bookworm vm      the same image as a virtual machine
+              isle run hello.wasm                      a WASM module from a file
+              isle shell box                           log in
+              isle list                                what there is
+
+            Exit codes: run, exec and shell end as the program ended; with 125 if Isle
+            failed before it ran, 126 if it cannot be executed, 127 if it was not found.
+            Other commands: 1 on failure, 2 if the command line is wrong.
+            """,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Instances",
+                subcommands: [
+                    Run.self, Launch.self, Create.self, List.self, Info.self, Start.self, Stop.self, Restart.self,
+                    Kill.self, Pause.self, Resume.self, Rename.self, Delete.self, Wait.self, Config.self, Top.self,
+                ]),
+            CommandGroup(
+                name: "Programs inside",
+                subcommands: [Exec.self, Shell.self, Attach.self, Console.self, Logs.self]),
+            CommandGroup(
+                name: "Images, networks, storage",
+                subcommands: [Image.self, Kernel.self, Network.self, Volume.self, Profile.self]),
+            CommandGroup(
+                name: "The daemon",
+                subcommands: [
+                    Daemon.self, Doctor.self, Monitor.self, Operations.self, Version.self, Completion.self,
+                    Complete.self,
+                ]),
+        ])
+}

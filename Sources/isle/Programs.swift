@@ -1,0 +1,24 @@
+import ArgumentParser
+import CLIKit
+import Client
+import Glibc
+import WireTypes
+
+/// What run, exec, shell, attach and console do when their session has ended.
+enum Programs {
+    /// Ends the command as the program ended. Without a known exit code the instance is asked for its own.
+    static func exit(_ end: Session.End, name: String, client: IsleClient?) throws {
+        switch end {
+        case .exited(let code?):
+            if code != 0 { throw ExitCode(code) }
+        case .exited(nil):
+            guard let client else { return }
+            let exit = try client.get(API.InstanceWait.self, Endpoint(["instances", name, "wait"]), patient: true)
+            if exit.exitCode != 0 { throw ExitCode(exit.exitCode) }
+        case .detached:
+            Style.error.write("\r\ndetached; 'isle attach \(PlainText.escaped(name))' comes back\n")
+        case .interrupted(let signal):
+            throw ExitCode(128 + signal)
+        }
+    }
+}

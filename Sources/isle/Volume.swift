@@ -1,0 +1,89 @@
+import ArgumentParser
+import CLIKit
+import Client
+import WireTypes
+
+/// `isle volume`.
+struct Volume: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Named volumes, which outlive the instances that use them.",
+        discussion: """
+            Examples:
+              isle volume create data
+              isle run -v data:/var/lib/data alpine touch /var/lib/data/x
+              isle volume list
+            """,
+        subcommands: [VolumeList.self, VolumeCreate.self, VolumeShow.self, VolumeDelete.self], aliases: ["volumes"])
+
+    static func endpoint(_ name: String? = nil, query: [(String, String?)] = []) -> Endpoint {
+        Endpoint(["storage-pools", "default", "volumes", "custom"] + (name.map { [$0] } ?? []), query: query)
+    }
+}
+
+struct VolumeList: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List volumes.", aliases: ["ls"])
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() throws {
+        let answer = try global.client.get(JSONValue.self, Volume.endpoint(query: [("recursion", "1")]))
+        let volumes = try answer.decoded(as: [API.StorageVolume].self)
+        try Output(options: global).list(answer, names: volumes.map(\.name)) {
+            var table = Table([
+                .init("NAME", minimum: 12), .init("USED BY", minimum: 12), .init("CREATED"), .init("PATH", minimum: 16),
+            ])
+            for volume in volumes {
+                let users = volume.usedBy.compactMap { $0.split(separator: "/").last.map(String.init) }
+                let created = Timestamp.seconds(volume.createdAt).map {
+                    Quantity.span(seconds: Now.seconds - $0) + " ago"
+                }
+                table.add(
+                    .init(volume.name), .init(users.isEmpty ? "-" : users.joined(separator: ", ")),
+                    .init(created ?? "-"), .init(volume.path ?? "-"))
+            }
+            return table
+        }
+    }
+}
+
+struct VolumeCreate: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "create", abstract: "Make volumes.")
+    @Argument(help: "Names.") var names: [String]
+    @Option(help: "What it is for.") var description = ""
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() throws {
+        let client = global.client
+        try Failure.forEach(names) { name in
+            var post = API.StorageVolumesPost()
+            post.name = name
+            post.description = description
+            try client.send("POST", Volume.endpoint(), post)
+            Output(options: global).done(name)
+        }
+    }
+}
+
+struct VolumeShow: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show a volume.", aliases: ["info", "inspect"])
+    @Argument(help: "The volume.", completion: Completions.volumes) var name: String
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+    func run() throws {
+        try Output(options: global).value(global.client.get(JSONValue.self, Volume.endpoint(name)))
+    }
+}
+
+struct VolumeDelete: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Delete volumes and all that is in them.", aliases: ["rm", "remove"])
+    @Argument(help: "The volumes.", completion: Completions.volumes) var names: [String]
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() throws {
+        let client = global.client
+        try Failure.forEach(names) { name in
+            try client.send("DELETE", Volume.endpoint(name), nil as API.Empty?)
+            Output(options: global).done(name)
+        }
+    }
+}
