@@ -67,6 +67,7 @@ let package = Package(
         module("DriverKit", ["Model"]),
         // Mechanisms: one each, usable alone
         .target(name: "CHost"),
+        .target(name: "CWasmtime"),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "CNftables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
         .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
@@ -96,7 +97,7 @@ let package = Package(
         module("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "CHost"]),
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
         // Engine and doors
-        module("Engine", ["Model", "DriverKit", "StateStore", "Registry", "ContentStore", "Archive", logging]),
+        module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(
             "DoorKit",
             [
@@ -121,6 +122,7 @@ let package = Package(
                 argumentParser, logging, lifecycle, "CHost",
             ]),
         module("EngineTesting", ["Model", "DriverKit", "OCI", "ContentStore"]),
+        program("isle-wasm", ["CWasmtime"]),
         // Tests
         tests("Model"),
         tests("QMP", ["Model", "LinuxHost"]),

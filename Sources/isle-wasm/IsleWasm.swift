@@ -1,0 +1,15 @@
+import Glibc
+
+/// Runs one WASM module or component, or compiles one. It is started by Isle inside namespaces and a cgroup, knows
+/// nothing of the daemon and gives the guest only what its arguments grant.
+@main
+struct IsleWasm {
+    static func main() {
+        signal(SIGPIPE, SIG_IGN)
+        switch Command(Array(CommandLine.arguments.dropFirst())) {
+        case .compile(let command): exit(Compiler(command: command).run())
+        case .run(let command): exit(Runner(command: command).run())
+        case nil: exit(125)
+        }
+    }
+}
