@@ -32,7 +32,8 @@ enum CapabilitySet {
     /// - Throws: `invalidArgument` for a name that is none.
     static func of(_ kind: InstanceKind, adding: [String], dropping: [String]) throws -> [String] {
         var set =
-            kind == .system ? Set(all).subtracting(withheldFromSystem).subtracting(["CAP_AUDIT_READ"]) : Set(application)
+            kind == .system
+            ? Set(all).subtracting(withheldFromSystem).subtracting(["CAP_AUDIT_READ"]) : Set(application)
         let (added, dropped) = (try adding.map(checked), try dropping.map(checked))
         if dropped.contains("ALL") { set = [] }
         if added.contains("ALL") { set = Set(all) }

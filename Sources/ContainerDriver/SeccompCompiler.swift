@@ -1,3 +1,4 @@
+import CHost
 import CSeccomp
 import Glibc
 import LinuxHost
@@ -40,14 +41,15 @@ enum SeccompCompiler {
                 context, code(rule.action), number, UInt32(conditions.count), conditions)
             guard result == 0 || result == -EDOM || result == -EEXIST else {
                 throw EngineError(
-                    .invalidArgument, "libseccomp refuses the rule for system call '\(name)': \(String(errno: -result))")
+                    .invalidArgument, "libseccomp refuses the rule for system call '\(name)': \(String(errno: -result))"
+                )
             }
         }
     }
 
     private static func export(_ context: UnsafeMutableRawPointer) throws -> [UInt8] {
-        let raw = memfd_create("isle-seccomp", UInt32(MFD_CLOEXEC))
-        guard raw >= 0 else { throw EngineError(.internal, "making a memory file: \(String(errno: errno))") }
+        let raw = isle_memfd("isle-seccomp")
+        guard raw >= 0 else { throw EngineError(.internal, "making a memory file: \(String(errno: -raw))") }
         let file = OwnedDescriptor(raw)
         try check(seccomp_export_bpf(context, file.raw))
         return try readSmallFile("/proc/self/fd/\(file.raw)")

@@ -13,7 +13,10 @@ extension SeccompProfile {
                     ], action: .fail(SeccompErrno.notPermitted)),
                 // Programs that use these for speed have another way when the kernel has none of it.
                 Rule(
-                    calls: ["bpf", "io_uring_enter", "io_uring_register", "io_uring_setup", "perf_event_open", "userfaultfd"],
+                    calls: [
+                        "bpf", "io_uring_enter", "io_uring_register", "io_uring_setup", "perf_event_open",
+                        "userfaultfd",
+                    ],
                     action: .fail(SeccompErrno.notImplemented)),
                 Rule(
                     calls: ["socket"], action: .fail(97),

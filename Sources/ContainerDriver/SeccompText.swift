@@ -7,7 +7,8 @@ extension SeccompProfile {
             var line = "\(rule.action.text):"
             for name in rule.calls { line += " \(name)" }
             for condition in rule.conditions {
-                line += " [\(condition.index) \(condition.comparison.rawValue) \(condition.value) \(condition.valueTwo)]"
+                line +=
+                    " [\(condition.index) \(condition.comparison.rawValue) \(condition.value) \(condition.valueTwo)]"
             }
             lines.append(line)
         }

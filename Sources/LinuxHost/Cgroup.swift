@@ -165,6 +165,11 @@ public struct Cgroup: Sendable {
         await sleeper.value
     }
 
+    /// Removes what there is of the group `name`, whichever trees it is in; no error if there is nothing.
+    public static func removeAll(_ name: String, of host: CgroupHost) async throws {
+        try await Cgroup(name: name, host: host, folders: host.candidates(name)).remove()
+    }
+
     /// Removes the group, waiting at most `timeout` for processes that are ending to leave it.
     /// - Throws: `busy` if some stay.
     public func remove(timeout: Duration = .seconds(5)) async throws {

@@ -111,8 +111,13 @@ public struct ExitRecord: Sendable, Codable, Hashable {
     public var outOfMemory: Bool
     /// Seconds since 1970.
     public var finishedAt: Double
-    /// Why, where the code alone does not tell (a WASM trap, a failed start).
+    /// Why, where the code alone does not tell (a WASM trap, a failed start, `reboot`).
     public var reason: String?
+
+    /// The `reason` of an instance that ended in order to be started again, because it was told to from inside.
+    public static let reboot = "reboot"
+    /// Whether the instance wants to be started again at once.
+    public var wantsReboot: Bool { reason == Self.reboot }
 
     public init(
         code: Int32, signal: Int32? = nil, outOfMemory: Bool = false, finishedAt: Double, reason: String? = nil

@@ -7,6 +7,7 @@
 #include "host_door.h"
 #include "host_guest.h"
 #include "host_misc.h"
+#include "host_container.h"
 #include "host_shim_epoll.h"
 #include "host_shim_file.h"
 #include "host_shim_process.h"
