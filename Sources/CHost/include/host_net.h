@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef CLONE_NEWNET
@@ -79,17 +78,6 @@ static inline int isle_net_tap(const char *name, unsigned int owner) {
         result = -errno;
     close(fd);
     return result;
-}
-
-/// pidfd_open(2): a descriptor that becomes readable when the process ends. Negative errno on failure.
-static inline int isle_net_pidfd_open(int pid) {
-    long fd = syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? -errno : (int)fd;
-}
-
-/// pidfd_send_signal(2). 0 or a negative errno.
-static inline int isle_net_pidfd_signal(int pidfd, int signal) {
-    return syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0) == 0 ? 0 : -errno;
 }
 
 #endif
