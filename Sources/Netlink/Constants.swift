@@ -37,6 +37,7 @@ enum MessageFlag {
 enum AddressFamily {
     static let unspecified: UInt8 = 0
     static let inet: UInt8 = 2
+    static let bridge: UInt8 = 7
     static let inet6: UInt8 = 10
 }
 
@@ -90,4 +91,8 @@ enum RouteAttribute {
 enum NeighbourAttribute {
     static let destination: UInt16 = 1
     static let linkLayerAddress: UInt16 = 2
+    static let stale: UInt16 = 0x04
+    static let noARP: UInt16 = 0x40
+    /// The entry is the bridge's, not the port's own.
+    static let ofMaster: UInt8 = 0x04
 }

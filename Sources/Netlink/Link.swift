@@ -6,6 +6,9 @@ public struct Link: Sendable, Hashable {
     public var mtu: UInt32
     /// Administratively up (`IFF_UP`).
     public var isUp: Bool
+    /// Able to carry packets (`IFF_RUNNING`): up, and so is what it is connected to. A packet that is sent to a link
+    /// before is lost.
+    public var isRunning: Bool
     public var isLoopback: Bool
     /// Index of the bridge (or other upper link) it belongs to.
     public var master: UInt32?
@@ -29,6 +32,7 @@ public struct Link: Sendable, Hashable {
         mac = attributes.bytes(LinkAttribute.address).flatMap { MACAddress(bytes: $0) }
         mtu = attributes.number(LinkAttribute.mtu) ?? 0
         isUp = flags & LinkFlag.up != 0
+        isRunning = flags & LinkFlag.running != 0
         isLoopback = flags & LinkFlag.loopback != 0
         master = attributes.number(LinkAttribute.master)
         kind = attributes.nested(LinkAttribute.linkInfo)?.string(LinkAttribute.infoKind)

@@ -11,17 +11,18 @@ public enum NetworkNamespace {
         in descriptor: OwnedDescriptor, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
         let job = Job {
-            let raw = descriptor.raw
-            guard raw >= 0 else {
-                throw EngineError(.conflict, "the network namespace is closed already")
-            }
-            let result = isle_net_enter(raw)
-            guard result == 0 else {
-                throw NetlinkError(errno: -result, request: "enter a network namespace")
-            }
+            try enter(descriptor)
             return try body()
         }
         return try job.runOnThread()
+    }
+
+    /// Moves the calling thread into a namespace for good: only for threads that belong to nobody else.
+    public static func enter(_ descriptor: OwnedDescriptor) throws {
+        let raw = descriptor.raw
+        guard raw >= 0 else { throw EngineError(.conflict, "the network namespace is closed already") }
+        let result = isle_net_enter(raw)
+        guard result == 0 else { throw NetlinkError(errno: -result, request: "enter a network namespace") }
     }
 
     /// A new, empty network namespace. It lives as long as the descriptor, or a process or socket in it.

@@ -4,18 +4,19 @@ import Testing
 
 @testable import Netlink
 
-/// Whether the process is in a network namespace of its own; see Tests/run-in-netns.sh.
-var isInTestNamespace: Bool {
-    guard let host = getenv("ISLE_HOST_NETNS").map({ String(cString: $0) }) else { return false }
-    var buffer = [CChar](repeating: 0, count: 64)
-    let count = readlink("/proc/self/ns/net", &buffer, 63)
-    return count > 0 && String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) != host
-}
+/// Whether this process may make network namespaces.
+let canMakeNamespaces = (try? NetworkNamespace.make()) != nil
 
-@Suite(.serialized, .enabled(if: isInTestNamespace, "runs only under Tests/run-in-netns.sh"))
+/// Each test plays in a network namespace of its own.
+@Suite(.enabled(if: canMakeNamespaces, "needs root: network namespaces"))
 struct KernelTests {
+    let host: OwnedDescriptor
     let session: NetlinkSession
-    init() throws { session = try NetlinkSession() }
+
+    init() throws {
+        host = try NetworkNamespace.make()
+        session = NetlinkSession(try NetworkNamespace.run(in: host) { try NetlinkSocket() })
+    }
 
     @Test func bridgeWithAddressesAliasAndMTU() throws {
         try session.perform([
@@ -90,11 +91,13 @@ struct KernelTests {
         #expect(try session.link(named: "nlveth2") == nil)
     }
 
-    @Test func tapForAUser() throws {
-        try TapDevice.make("nltap0", owner: 65534)
+    @Test(.enabled(if: access("/dev/net/tun", R_OK) == 0, "needs /dev/net/tun")) func tapForAUser() throws {
+        try NetworkNamespace.run(in: host) { try TapDevice.make("nltap0", owner: 65534) }
         let link = try #require(try session.link(named: "nltap0"))
         #expect(link.kind == "tun")
-        let taken = #expect(throws: NetlinkError.self) { try TapDevice.make("nltap0", owner: 0) }
+        let taken = #expect(throws: NetlinkError.self) {
+            try NetworkNamespace.run(in: host) { try TapDevice.make("nltap0", owner: 0) }
+        }
         #expect(taken?.errno == EBUSY)
         try session.perform([.deleteLink(.name("nltap0"))])
         #expect(throws: NetlinkError.self) { try TapDevice.make("a-name-that-is-too-long", owner: 0) }

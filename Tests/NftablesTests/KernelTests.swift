@@ -1,21 +1,17 @@
-import Glibc
 import Model
+import Netlink
 import Testing
 
 @testable import Nftables
 
-/// Whether the process is in a network namespace of its own; see Tests/run-in-netns.sh.
-var isInTestNamespace: Bool {
-    guard let host = getenv("ISLE_HOST_NETNS").map({ String(cString: $0) }) else { return false }
-    var buffer = [CChar](repeating: 0, count: 64)
-    let count = readlink("/proc/self/ns/net", &buffer, 63)
-    return count > 0 && String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) != host
-}
-
-@Suite(.serialized, .enabled(if: isInTestNamespace, "runs only under Tests/run-in-netns.sh"))
+/// Each test plays in a network namespace of its own.
+@Suite(.enabled(if: (try? NetworkNamespace.make()) != nil, "needs root: network namespaces"))
 struct NftablesKernelTests {
     let nft: Nftables
-    init() throws { nft = try Nftables() }
+
+    init() throws {
+        nft = try NetworkNamespace.run(in: NetworkNamespace.make()) { try Nftables() }
+    }
 
     @Test func aTransactionHappensWholeOrNotAtAll() throws {
         try nft.run("add table inet isletest")

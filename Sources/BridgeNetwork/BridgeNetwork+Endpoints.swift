@@ -1,0 +1,213 @@
+public import DriverKit
+import FoundationEssentials
+import Glibc
+import LinuxHost
+import Logging
+public import Model
+import Netlink
+import Nftables
+
+extension BridgeNetwork {
+    public func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) throws {
+        try attach(endpoint) { network, checked, previous in
+            let connection = VethConnection(endpoint: checked, network: network, namespace: namespace)
+            do {
+                return try connection.make(session())
+            } catch let error as NetlinkError where error.isAlreadyThere {
+                // The other end of an earlier link of this endpoint is still in the same namespace.
+                guard let previous else {
+                    throw EngineError(
+                        .conflict,
+                        "the network namespace of instance \(endpoint.hostname) has an interface "
+                            + "\(endpoint.device) already")
+                }
+                try session().perform([.deleteLink(.name(previous.name))])
+                return try connection.make(session())
+            }
+        }
+    }
+
+    public func tap(_ endpoint: NetworkEndpoint, owner: UInt32) throws -> String {
+        try attach(endpoint) { network, checked, _ in
+            let name = HostLink.randomName()
+            try TapDevice.make(name, owner: owner)
+            do {
+                try session().perform([
+                    .change(
+                        .name(name),
+                        LinkSettings(
+                            mtu: network.managed.spec.mtu.map { UInt32($0) }, master: network.bridge,
+                            ipv6LinkLocal: false),
+                        alias: HostLink.alias(bridge: network.managed.spec.bridge, key: checked.key)),
+                    .change(.name(name), LinkSettings(up: true)),
+                ])
+            } catch {
+                sweeper.retire(HostLink(name: name, index: 0, isTap: true))
+                throw error
+            }
+            return HostLink(name: name, index: try session().link(named: name)?.index ?? 0, isTap: true)
+        }
+        return attachments[EndpointKey(endpoint)]?.link.name ?? ""
+    }
+
+    public func disconnect(_ endpoint: NetworkEndpoint) throws {
+        guard let attachment = attachments.removeValue(forKey: EndpointKey(endpoint)) else { return }
+        sweeper.retire(attachment.link)
+        guard let network = networks[attachment.checked.endpoint.network] else { return }
+        do {
+            try withdraw(attachment.checked, network)
+        } catch {
+            throw Self.engineError(error, "endpoint \(endpoint.device) of instance \(endpoint.hostname)")
+        }
+    }
+
+    public func counters(_ endpoint: NetworkEndpoint) throws -> NetworkCounters? {
+        guard let link = attachments[EndpointKey(endpoint)]?.link,
+            let found = try session().link(named: link.name), let statistics = found.statistics
+        else { return nil }
+        // What the host's end sends is what the guest receives.
+        return NetworkCounters(
+            bytesReceived: Int64(clamping: statistics.bytesSent), bytesSent: Int64(clamping: statistics.bytesReceived),
+            packetsReceived: Int64(clamping: statistics.packetsSent),
+            packetsSent: Int64(clamping: statistics.packetsReceived))
+    }
+
+    public func leases(_ network: NetworkSpec) throws -> [NetworkLease] {
+        guard let folder = networks[network.name]?.folder else { return [] }
+        let text = String(decoding: try readSmallFile(folder.leases, limit: 16 << 20), as: UTF8.self)
+        var names: [String: String] = [:]
+        for attachment in attachments.values {
+            names[attachment.checked.mac.description] = attachment.checked.endpoint.hostname
+        }
+        return DnsmasqConfiguration.leases(text, now: Double(Glibc.time(nil))) { names[$0] }
+    }
+
+    // MARK: Steps
+
+    /// Reserves ports, makes the link by `makeLink` (which gets the endpoint's earlier link, if there is one), gives
+    /// names and publishes ports. On error the endpoint is not connected and nothing of it is left.
+    private func attach(
+        _ endpoint: NetworkEndpoint, makeLink: (Network, CheckedEndpoint, HostLink?) throws -> HostLink
+    ) throws {
+        do {
+            guard let network = networks[endpoint.network] else {
+                throw EngineError(.notFound, "network \(endpoint.network) is not up")
+            }
+            let checked = try CheckedEndpoint(endpoint, in: network.managed)
+            let previous = attachments.removeValue(forKey: checked.key)
+            var kept: [PortReservation] = []
+            if let previous {
+                kept = previous.reservations
+                // Names and ports that stay the same are simply written again below.
+                if let old = networks[previous.checked.endpoint.network] { try withdraw(previous.checked, old) }
+            }
+            let reservations = try reserve(checked, reusing: kept)
+            let link: HostLink
+            do {
+                link = try linkOnBridge(network, checked, previous?.link, makeLink)
+            } catch {
+                if let previous { sweeper.retire(previous.link) }
+                throw error
+            }
+            if let previous { sweeper.retire(previous.link) }
+            attachments[checked.key] = Attachment(checked: checked, link: link, reservations: reservations)
+            do {
+                try announce(checked, network)
+                try publish(checked.ports, network)
+            } catch {
+                attachments[checked.key] = nil
+                sweeper.retire(link)
+                // The first failure is the one to report; the files and elements are also removed by `adopt`.
+                do { try withdraw(checked, network) } catch {
+                    log.warning("endpoint \(checked.key.fileName): \(error)")
+                }
+                throw error
+            }
+        } catch {
+            throw Self.engineError(error, "endpoint \(endpoint.device) of instance \(endpoint.hostname)")
+        }
+    }
+
+    /// Somebody may have deleted the bridge: then it is made anew, once.
+    private func linkOnBridge(
+        _ network: Network, _ checked: CheckedEndpoint, _ previous: HostLink?,
+        _ makeLink: (Network, CheckedEndpoint, HostLink?) throws -> HostLink
+    ) throws -> HostLink {
+        do {
+            return try makeLink(network, checked, previous)
+        } catch let error as NetlinkError {
+            guard try session().link(named: network.managed.spec.bridge)?.index != network.bridge else { throw error }
+            log.warning("bridge \(network.managed.spec.bridge) is gone: making it anew")
+            try up(network.managed.spec)
+            guard let again = networks[network.managed.spec.name] else { throw error }
+            return try makeLink(again, checked, previous)
+        }
+    }
+
+    private func reserve(_ checked: CheckedEndpoint, reusing kept: [PortReservation]) throws -> [PortReservation] {
+        var reservations: [PortReservation] = []
+        for port in checked.ports {
+            for other in attachments.values where other.checked.ports.contains(where: { $0.collides(with: port) }) {
+                throw EngineError(
+                    .conflict,
+                    "port \(port) for instance \(checked.endpoint.hostname) is published by instance "
+                        + other.checked.endpoint.hostname,
+                    hint: "choose another host port", resource: "port \(port)")
+            }
+            if let same = kept.first(where: { $0.port.isBoundLike(port) }) {
+                reservations.append(same)
+            } else {
+                reservations.append(try PortReservation(port, for: checked.endpoint.hostname))
+            }
+        }
+        return reservations
+    }
+
+    /// Writes the endpoint's names, and its DHCP reservation if the guest configures itself.
+    func announce(_ checked: CheckedEndpoint, _ network: Network) throws {
+        let files = dnsmasqConfiguration(network.managed, network.folder)
+        let name = checked.key.fileName
+        let hosts = files.hosts(checked)
+        if !hosts.isEmpty { try network.folder.replace(network.folder.hosts + "/" + name, with: Array(hosts.utf8)) }
+        guard checked.endpoint.configuredByGuest else { return }
+        let reservation = Array(files.reservation(checked).utf8)
+        try network.folder.replace(network.folder.reservations + "/" + name, with: reservation)
+    }
+
+    func publish(_ ports: [PublishedPort], _ network: Network) throws {
+        guard !ports.isEmpty else { return }
+        let table = FirewallTable(network: network.managed)
+        do {
+            try nftables().run(table.add(ports))
+        } catch {
+            // The table is not as we left it: whoever flushed the ruleset took the other ports away too.
+            log.warning("firewall table \(network.managed.table) is made anew: \(error)")
+            try nftables().run(table.replace(ports: self.ports(of: network.managed.spec.name)))
+        }
+    }
+
+    /// Takes names, reservation and published ports of the endpoint away.
+    func withdraw(_ checked: CheckedEndpoint, _ network: Network) throws {
+        let name = checked.key.fileName
+        try network.folder.removeFile(network.folder.hosts + "/" + name)
+        if try network.folder.removeFile(network.folder.reservations + "/" + name) {
+            // Reservations, unlike names, are only forgotten when all are read again.
+            try service(network.folder).reload(network.dnsmasq)
+        }
+        guard !checked.ports.isEmpty else { return }
+        let table = FirewallTable(network: network.managed)
+        do {
+            try nftables().run(table.delete(checked.ports))
+        } catch {
+            let rest = ports(of: network.managed.spec.name).filter { !checked.ports.contains($0) }
+            try nftables().run(table.replace(ports: rest))
+        }
+    }
+}
+
+extension PublishedPort {
+    /// Whether both occupy the same port of the host, wherever they lead.
+    func isBoundLike(_ other: PublishedPort) -> Bool {
+        transport == other.transport && hostAddress == other.hostAddress && hostPort == other.hostPort
+    }
+}

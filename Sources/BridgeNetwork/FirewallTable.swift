@@ -1,0 +1,130 @@
+import DriverKit
+import Model
+
+/// The nftables table of one network, as nft(8) commands. Pure: what it says is what is run.
+///
+/// Three maps per family lead from a port of the host to a port of an instance: `loop` for 127.0.0.0/8, which only
+/// packets of the host itself are looked up in; `bound` for one address of the host; `any` for all of them.
+struct FirewallTable {
+    let network: ManagedNetwork
+
+    private var table: String { "inet \(network.table)" }
+    private var bridge: String { network.spec.bridge }
+
+    /// Replaces the table, in one transaction, by one that publishes `ports`. Connections that are established stay:
+    /// the kernel keeps their translation apart from the rules.
+    func replace(ports: [PublishedPort]) -> String {
+        var text = "add table \(table)\ndelete table \(table)\n"
+        text += "table \(table) {\n"
+        for family in IPAddress.Family.allCases { text += maps(family) }
+        text += guardChain + destinationChains + sourceChain + forwardChain
+        text += "}\n"
+        return text + add(ports)
+    }
+
+    /// Removes the table; no error if there is none.
+    var remove: String { "add table \(table)\ndelete table \(table)\n" }
+
+    func add(_ ports: [PublishedPort]) -> String {
+        ports.map { "add element \(table) \(map(of: $0)) { \(key(of: $0)) : \($0.guestAddress) . \($0.guestPort) }\n" }
+            .joined()
+    }
+
+    func delete(_ ports: [PublishedPort]) -> String {
+        ports.map { "delete element \(table) \(map(of: $0)) { \(key(of: $0)) }\n" }.joined()
+    }
+
+    private func map(of port: PublishedPort) -> String {
+        let suffix = port.hostAddress.family == .v4 ? "4" : "6"
+        if port.hostAddress.isUnspecified { return "any\(suffix)" }
+        return port.hostAddress.isLoopback ? "loop\(suffix)" : "bound\(suffix)"
+    }
+
+    private func key(of port: PublishedPort) -> String {
+        let service = "\(port.transport.rawValue) . \(port.hostPort)"
+        return port.hostAddress.isUnspecified ? service : "\(port.hostAddress) . \(service)"
+    }
+
+    private func maps(_ family: IPAddress.Family) -> String {
+        let (type, suffix) = family == .v4 ? ("ipv4_addr", "4") : ("ipv6_addr", "6")
+        let target = "\(type) . inet_service"
+        var text = "  map any\(suffix) { type inet_proto . inet_service : \(target); }\n"
+        for name in family == .v4 ? ["loop", "bound"] : ["bound"] {
+            text += "  map \(name)\(suffix) { type \(type) . inet_proto . inet_service : \(target); }\n"
+        }
+        return text
+    }
+
+    /// Answers to translated connections from 127.0.0.1 need `route_localnet` on the bridge, which would also let
+    /// guests reach what listens on the host's loopback: these packets go before anything looks at them.
+    private var guardChain: String {
+        """
+          chain guard {
+            type filter hook prerouting priority raw; policy accept;
+            iifname "\(bridge)" ip saddr 127.0.0.0/8 drop
+            iifname "\(bridge)" ip daddr 127.0.0.0/8 drop
+          }
+
+        """
+    }
+
+    private var destinationChains: String {
+        let bound = """
+                dnat ip to ip daddr . meta l4proto . th dport map @bound4
+                dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6
+                fib daddr type local dnat ip to meta l4proto . th dport map @any4
+                fib daddr type local dnat ip6 to meta l4proto . th dport map @any6
+            """
+        // A packet from outside to 127.0.0.1 would be dropped as a martian only after translation: it is never looked
+        // up. ::1 cannot be a translated packet's source, so it is left alone.
+        return """
+              chain dstnat {
+                type nat hook prerouting priority dstnat; policy accept;
+                ip daddr 127.0.0.0/8 return
+                ip6 daddr ::1 return
+            \(bound)
+              }
+              chain output {
+                type nat hook output priority -100; policy accept;
+                ip6 daddr ::1 return
+                dnat ip to ip daddr . meta l4proto . th dport map @loop4
+            \(bound)
+              }
+
+            """
+    }
+
+    private var sourceChain: String {
+        var rules = ["oifname \"\(bridge)\" ip saddr 127.0.0.0/8 masquerade"]
+        for family in IPAddress.Family.allCases {
+            guard let prefix = network.prefix(family) else { continue }
+            let ip = family == .v4 ? "ip" : "ip6"
+            let net = "\(prefix.network)/\(prefix.length)"
+            // A guest that reaches its neighbour, or itself, through a port of the host must get its answer by the
+            // same way.
+            rules.append("\(ip) saddr \(net) \(ip) daddr \(net) ct status dnat masquerade")
+            if network.isTranslated(family) {
+                rules.append("oifname != \"\(bridge)\" \(ip) saddr \(net) \(ip) daddr != \(net) masquerade")
+            }
+        }
+        return chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", rules)
+    }
+
+    /// Behind translation nobody outside reaches what is not published, not even by a route of their own.
+    private var forwardChain: String {
+        var rules = [
+            "iifname \"\(bridge)\" accept",
+            "oifname != \"\(bridge)\" accept",
+            "ct state established,related accept",
+            "ct status dnat accept",
+        ]
+        for family in IPAddress.Family.allCases where network.isTranslated(family) {
+            rules.append("meta nfproto \(family == .v4 ? "ipv4" : "ipv6") drop")
+        }
+        return chain("forward", "type filter hook forward priority filter; policy accept;", rules)
+    }
+
+    private func chain(_ name: String, _ header: String, _ rules: [String]) -> String {
+        "  chain \(name) {\n    \(header)\n" + rules.map { "    \($0)\n" }.joined() + "  }\n"
+    }
+}

@@ -1,0 +1,74 @@
+import DriverKit
+import Model
+
+/// A network's specification, checked, and every name that is derived from it.
+struct ManagedNetwork: Sendable, Hashable {
+    let spec: NetworkSpec
+    let ipv4: IPPrefix?
+    let ipv6: IPPrefix?
+
+    /// - Throws: `invalidArgument` naming the value that is wrong.
+    init(_ spec: NetworkSpec) throws {
+        self.spec = spec
+        guard Self.isInterfaceName(spec.bridge) else {
+            throw EngineError(
+                .invalidArgument, "bridge name \(Names.quoted(spec.bridge)) is not allowed",
+                hint: "use 1 to 15 letters, digits, '_' and '-', a letter first")
+        }
+        guard HostNames.isDomain(spec.domain) else {
+            throw EngineError(.invalidArgument, "domain \(Names.quoted(spec.domain)) is not a domain name")
+        }
+        if let mtu = spec.mtu, !(1280...65535).contains(mtu) {
+            throw EngineError(.invalidArgument, "mtu \(mtu) of network \(spec.name) is not between 1280 and 65535")
+        }
+        ipv4 = try Self.gateway(spec.ipv4, .v4, lengths: 8...30, spec.name)
+        ipv6 = try Self.gateway(spec.ipv6, .v6, lengths: 48...126, spec.name)
+    }
+
+    /// The nftables table of this network alone.
+    var table: String { "isle_\(spec.bridge)" }
+    /// Comment of the rules that are put into chains of others.
+    var ruleComment: String { "isle:\(spec.bridge)" }
+
+    func prefix(_ family: IPAddress.Family) -> IPPrefix? { family == .v4 ? ipv4 : ipv6 }
+    func isTranslated(_ family: IPAddress.Family) -> Bool { family == .v4 ? spec.ipv4NAT : spec.ipv6NAT }
+
+    /// 1 to 15 bytes that need no quotes anywhere: file names, nftables identifiers, dnsmasq options.
+    static func isInterfaceName(_ name: String) -> Bool {
+        let bytes = Array(name.utf8)
+        guard (1...15).contains(bytes.count), let first = bytes.first, HostNames.isLetter(first) else { return false }
+        return bytes.allSatisfy { HostNames.isLetter($0) || HostNames.isDigit($0) || $0 == 0x5f || $0 == 0x2d }
+    }
+
+    private static func gateway(
+        _ text: String?, _ family: IPAddress.Family, lengths: ClosedRange<Int>, _ network: String
+    ) throws -> IPPrefix? {
+        guard let text else { return nil }
+        guard let prefix = IPPrefix(text), prefix.address.family == family, lengths.contains(prefix.length),
+            prefix.address != prefix.network, !prefix.address.isLoopback, !prefix.address.isLinkLocal
+        else {
+            let example = family == .v4 ? "10.104.0.1/24" : "fd42:1::1/64"
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(text)) is no gateway address for network \(network)",
+                hint: "give the gateway's address and a prefix length of \(lengths.lowerBound) to "
+                    + "\(lengths.upperBound), as \(example)")
+        }
+        return prefix
+    }
+}
+
+/// Names as the DNS has them.
+enum HostNames {
+    static func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
+    static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
+
+    /// Labels of 1 to 63 letters, digits, dashes and underscores, joined by dots, at most 253 bytes. Nothing that
+    /// means anything in a hosts file or in dnsmasq's configuration passes.
+    static func isDomain(_ name: String) -> Bool {
+        guard (1...253).contains(name.utf8.count) else { return false }
+        return name.utf8.split(separator: 0x2e, omittingEmptySubsequences: false).allSatisfy { label in
+            (1...63).contains(label.count) && label.first != 0x2d && label.last != 0x2d
+                && label.allSatisfy { isLetter($0) || isDigit($0) || $0 == 0x2d || $0 == 0x5f }
+        }
+    }
+}
