@@ -6,6 +6,11 @@ import Glibc
 struct IsleWasm {
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        // As process 1 of its pid namespace it is sent only signals that it handles.
+        signal(SIGTERM) { number in _exit(128 + number) }
+        signal(SIGINT) { number in _exit(128 + number) }
+        signal(SIGHUP) { number in _exit(128 + number) }
+        signal(SIGQUIT) { number in _exit(128 + number) }
         switch Command(Array(CommandLine.arguments.dropFirst())) {
         case .compile(let command): exit(Compiler(command: command).run())
         case .run(let command): exit(Runner(command: command).run())
