@@ -13,7 +13,7 @@ EMBEDDED_FLAGS = -swift-version 6 -enable-experimental-feature Embedded -wmo -Os
 
 SHIM_SOURCES := $(wildcard Sources/ShimCore/*.swift Sources/isle-shim/*.swift)
 
-out/isle-shim: $(SHIM_SOURCES) $(wildcard Sources/CHost/include/host_shim*.h) build/embedded/module.modulemap build/shim.mk
+out/isle-shim: $(SHIM_SOURCES) $(wildcard Sources/CHost/include/host_shim*.h Sources/CHost/embedded/*.h) build/embedded/module.modulemap build/shim.mk
 	@mkdir -p out
 	$(SWIFTC) $(EMBEDDED_FLAGS) -module-name isle_shim -emit-object -o out/isle-shim.o $(SHIM_SOURCES)
 	$(MUSL_GCC) -static -Wl,--gc-sections -s -o $@ out/isle-shim.o $(wildcard $(EMBEDDED_LIBRARIES)/libswiftUnicodeDataTables.a)

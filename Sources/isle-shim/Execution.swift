@@ -69,7 +69,8 @@ final class Execution {
         ends.append(null)
         let hasInput = !request.terminal && request.openStdin
         let program = Program(
-            arguments: words, environment: request.environment, cgroups: request.cgroups,
+            arguments: words, environment: request.environment.isEmpty ? nil : request.environment,
+            cgroups: request.cgroups,
             input: hasInput ? ends[0] : null,
             output: request.terminal ? ends[0] : ends[hasInput ? 1 : 0],
             error: request.terminal ? ends[0] : ends[hasInput ? 2 : 1])

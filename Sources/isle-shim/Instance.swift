@@ -145,7 +145,7 @@ final class Instance {
         _ = isle_unlink(pidFile)
         let streams = try Streams(openStdin: spec.openStdin && !spec.terminal)
         let program = Program(
-            arguments: words, environment: [], cgroups: spec.cgroups, input: streams.childInput,
+            arguments: words, environment: nil, cgroups: spec.cgroups, input: streams.childInput,
             output: streams.childOutput, error: streams.childError)
         let runtime = isle_fork(0)
         if runtime == 0 { Self.become(program) }
@@ -226,7 +226,7 @@ final class Instance {
             closeIfOpen(&slave)
         }
         let program = Program(
-            arguments: process.arguments, environment: process.environment.isEmpty ? [""] : process.environment,
+            arguments: process.arguments, environment: process.environment,
             cgroups: spec.cgroups, input: streams.map { $0.childInput } ?? slave,
             output: streams.map { $0.childOutput } ?? slave, error: streams.map { $0.childError } ?? slave,
             terminal: spec.terminal)

@@ -3,8 +3,8 @@ import CHost
 /// A program to be executed by a child of the shim.
 struct Program {
     var arguments: [String]
-    /// Empty passes on the shim's own.
-    var environment: [String]
+    /// Nil passes on the shim's own.
+    var environment: [String]?
     var cgroups: [String]
     /// What becomes standard input, output and error.
     var input: Int32
@@ -33,9 +33,8 @@ struct Program {
     func execute() -> ShimFailure {
         guard let name = arguments.first else { return ShimFailure(.invalid, "there is no program to execute") }
         let result = withVector(arguments) { argv in
-            environment.isEmpty
-                ? isle_execute(argv, isle_own_environment())
-                : withVector(environment) { isle_execute(argv, $0) }
+            guard let environment else { return isle_execute(argv, isle_own_environment()) }
+            return withVector(environment) { isle_execute(argv, $0) }
         }
         let kind: ShimFailure.Kind =
             switch -result {
