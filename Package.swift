@@ -77,6 +77,7 @@ let package = Package(
         module("QMP", ["Model", "LinuxHost"]),
         module("GuestCore", ["CHost"]),
         module("Archive", ["Model", "CHost", "LinuxHost", "CArchive", crypto]),
+        module("DiskImages", ["Model", "LinuxHost", "Archive", "CHost"]),
         module("OCI", ["Model", crypto]),
         module("ContentStore", ["Model", "LinuxHost", "OCI", crypto]),
         module(
@@ -94,7 +95,7 @@ let package = Package(
             "MachineDriver",
             ["Model", "DriverKit", "LinuxHost", "ShimClient", "ShimCore", "QMP", "GuestCore", "CHost"]),
         module("ModuleDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CHost", crypto]),
-        module("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "CHost"]),
+        module("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "CHost"]),
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
@@ -137,7 +138,7 @@ let package = Package(
         tests("Nftables", ["Model", "Netlink"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", logging]),
         tests("Archive", ["Model", "LinuxHost", "CHost", crypto]),
-        tests("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "EngineTesting"]),
+        tests("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "EngineTesting"]),
         tests("ShimCore"),
         tests("ShimClient", ["Model", "LinuxHost", "ShimCore", "CHost"]),
         tests("OCI", ["Model"]),

@@ -5,11 +5,15 @@ import Model
 extension RootDirectory {
     /// Bytes that all below `path` occupies on disk, as du(1) counts: folders too, a file with several names once,
     /// holes not. Goes by descriptors and stays on one filesystem. What vanishes meanwhile is passed over.
-    public func diskUsage(_ path: some HostPathConvertible = HostPath(".")) throws -> Int64 {
+    public func diskUsage(_ path: some HostPathConvertible = HostPath(".")) throws -> Int64 { try measure(path).bytes }
+
+    /// As `diskUsage`, with the number of files, folders and other things there, names of one file counted once.
+    public func measure(_ path: some HostPathConvertible = HostPath(".")) throws -> (bytes: Int64, files: Int) {
         let path = path.hostPath
         guard let top = try status(path) else { throw failure(ENOENT, "measure", path) }
-        guard top.kind == .directory else { return top.allocated }
+        guard top.kind == .directory else { return (top.allocated, 1) }
         var total = top.allocated
+        var files = 1
         var seen: Set<FileIdentity> = []
         // Folders to be read, by a path from one that is open: so a deep tree costs few descriptors.
         var waiting: [(base: RootDirectory, path: HostPath)] = [(try subdirectory(path), ".")]
@@ -24,12 +28,13 @@ extension RootDirectory {
                     }
                 }
                 total += status.allocated
+                files += 1
                 if status.kind == .directory {
                     waiting.append(isLong ? (folder, entry.name) : (base, path.appending(entry.name)))
                 }
             }
         }
-        return total
+        return (total, files)
     }
 
     private func subdirectoryUnlessGone(_ path: HostPath) throws -> RootDirectory? {

@@ -126,8 +126,14 @@ public final class OverlayStorage: Snapshotter {
     /// Returns when all that was removed is gone from the disk too.
     public func drain() async { await trash.drain() }
 
-    /// Makes the short names of the layers sure and puts them in overlayfs's order, topmost first.
     private func overlay(_ id: InstanceID, _ layers: [String]) throws -> OverlayRoot {
+        OverlayRoot(
+            layersDirectory: layersRoot.path, lower: try lowerNames(layers),
+            instanceDirectory: "\(instancesRoot.path)/\(id.raw)")
+    }
+
+    /// The short names of layers (lowest first), made sure of and in overlayfs's order, topmost first.
+    func lowerNames(_ layers: [String]) throws -> [String] {
         var lower: [String] = []
         var seen: Set<String> = []
         // overlayfs refuses a folder that is named twice; a layer that comes again further up hides its lower self.
@@ -137,8 +143,6 @@ public final class OverlayStorage: Snapshotter {
             lower.append(try LayerLink(name).make(in: layersRoot))
         }
         // An image may have no layer at all, an overlay not.
-        if lower.isEmpty { lower = ["empty/fs"] }
-        return OverlayRoot(
-            layersDirectory: layersRoot.path, lower: lower, instanceDirectory: "\(instancesRoot.path)/\(id.raw)")
+        return lower.isEmpty ? ["empty/fs"] : lower
     }
 }

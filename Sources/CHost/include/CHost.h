@@ -14,6 +14,7 @@
 #include "host_shim_socket.h"
 #include "host_shim_spawn.h"
 #include "host_root.h"
+#include "host_root_mount.h"
 #include "host_net.h"
 #include "host_cli.h"
 
