@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// Any JSON value, as QMP commands and answers carry them.
 public enum JSONValue: Sendable, Hashable, Codable {
     case null
@@ -38,6 +40,14 @@ public enum JSONValue: Sendable, Hashable, Codable {
         case .array(let value): try container.encode(value)
         case .object(let value): try container.encode(value)
         }
+    }
+
+    /// The value as JSON text with sorted keys.
+    public var encoded: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // A number that JSON cannot hold (infinity) is the one thing that fails.
+        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
     }
 
     /// The member of an object; nil for anything else.

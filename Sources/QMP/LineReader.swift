@@ -1,15 +1,15 @@
 import Model
 
 /// Cuts a stream of bytes into lines of bounded length.
-struct LineReader {
+public struct LineReader {
     private var buffer: [UInt8] = []
     private let limit: Int
 
-    init(limit: Int) { self.limit = limit }
+    public init(limit: Int) { self.limit = limit }
 
     /// Takes bytes and gives the lines that are complete now, without their ends.
     /// - Throws: `unavailable` when a line exceeds the bound.
-    mutating func append(_ bytes: [UInt8]) throws -> [[UInt8]] {
+    public mutating func append(_ bytes: [UInt8]) throws -> [[UInt8]] {
         buffer.append(contentsOf: bytes)
         var lines: [[UInt8]] = []
         var start = 0

@@ -82,7 +82,7 @@ public final class QMPClient: Sendable {
             }
             var message: [String: JSONValue] = ["execute": .string(command), "id": .integer(id)]
             if !arguments.isEmpty { message["arguments"] = .object(arguments) }
-            let bytes = try [UInt8](encode(.object(message))) + [10]
+            let bytes = Array(JSONValue.object(message).encoded.utf8) + [10]
             let answer = try await withTaskCancellationHandler {
                 try await withCheckedThrowingContinuation { continuation in
                     let failure = state.withLock { state -> (any Error)? in
@@ -161,12 +161,6 @@ public final class QMPClient: Sendable {
         } catch {
             throw EngineError(.unavailable, "QEMU sent a line that is not JSON")
         }
-    }
-
-    private func encode(_ value: JSONValue) throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(value)
     }
 }
 

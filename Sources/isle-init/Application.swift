@@ -49,7 +49,8 @@ private func finish(_ report: String?, _ code: Int32, _ number: Int32, _ text: S
     _ = guest_kill(-1, guest_sigkill())
     if let report {
         let line =
-            "exit " + decimal(UInt32(truncatingIfNeeded: code)) + " " + decimal(UInt32(truncatingIfNeeded: number)) + " "
+            "exit " + decimal(UInt32(truncatingIfNeeded: code)) + " " + decimal(UInt32(truncatingIfNeeded: number))
+            + " "
             + text
         var sector = [UInt8](line.utf8.prefix(500))
         sector += [UInt8](repeating: 0, count: 512 - sector.count)

@@ -16,7 +16,9 @@ func runSystem(_ config: GuestConfig, path: String, port: Int32) -> Never {
     if port >= 0 && guest_fork() == 0 { becomeAgent(port: port) }
     _ = guest_close(port)
     let arguments = CStrings([program])
-    let environment = CStrings(["HOME=/", "TERM=linux", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    let environment = CStrings([
+        "HOME=/", "TERM=linux", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ])
     let result = guest_execve(program, UnsafePointer(arguments.pointer), UnsafePointer(environment.pointer))
     fail(program + " cannot be executed: " + reason(result))
 }

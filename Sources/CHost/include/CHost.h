@@ -6,6 +6,7 @@
 
 #include "host_door.h"
 #include "host_guest.h"
+#include "host_guest_affinity.h"
 #include "host_misc.h"
 #include "host_container.h"
 #include "host_shim_epoll.h"

@@ -54,7 +54,10 @@ static inline long guest_write(int fd, const void *buffer, size_t size) {
 }
 static inline int guest_is_again(long result) { return result == -EAGAIN; }
 static inline int guest_fsync(int fd) { return fsync(fd) < 0 ? -errno : 0; }
-static inline int guest_duplicate(int fd, int as) { return dup2(fd, as) < 0 ? -errno : 0; }
+/// The descriptor again under the number `as`, kept over execution.
+static inline int guest_duplicate(int fd, int as) {
+    return (fd == as ? fcntl(fd, F_SETFD, 0) : dup2(fd, as)) < 0 ? -errno : 0;
+}
 static inline int guest_set_nonblocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
     return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;

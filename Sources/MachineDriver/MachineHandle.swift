@@ -1,0 +1,167 @@
+import DriverKit
+import Glibc
+import GuestCore
+import LinuxHost
+import Model
+import QMP
+import ShimClient
+import Synchronization
+
+/// A live machine: QEMU below its shim, its control socket, and the agent in the guest.
+final class MachineHandle: InstanceHandle {
+    let id: InstanceID
+    let record: MachineRecord
+    let shim: ShimConnection
+    let run: RootDirectory
+    let agent: AgentSlot
+    private let control = Mutex(Control())
+
+    private struct Control {
+        var client: QMPClient?
+        var watcher: Task<Void, Never>?
+        var hasEnded = false
+    }
+
+    init(id: InstanceID, record: MachineRecord, shim: ShimConnection, run: RootDirectory) {
+        self.id = id
+        self.record = record
+        self.shim = shim
+        self.run = run
+        agent = AgentSlot(path: "\(run.path)/\(MachineFiles.folder)/agent")
+    }
+
+    deinit { control.withLock { $0.watcher }?.cancel() }
+
+    var pid: Int32? { get async { await shim.pid } }
+    var networkNamespace: OwnedDescriptor? { get async throws { nil } }
+
+    func start() async throws {
+        let words = try await shim.attach(withInput: false)
+        _ = try await shim.start()
+        do {
+            try await connectControl(timeout: .seconds(20))
+        } catch {
+            // QEMU says on its error output what it does not like, and ends.
+            let text = try? await readWords(words.error ?? words.output)
+            try? await shim.signal(SIGKILL)
+            throw EngineError(
+                .internal, "QEMU does not run machine \(id): \(text.flatMap { $0.isEmpty ? nil : $0 } ?? "no reason given")",
+                cause: text?.isEmpty == false ? nil : error)
+        }
+        if record.agent == .isle {
+            // Finds the agent while the guest boots, so that the first exec need not.
+            Task { [agent] in _ = try? await agent.get() }
+        }
+    }
+
+    private func readWords(_ descriptor: OwnedDescriptor) async throws -> String {
+        try await withDeadline(.seconds(2), "QEMU's words") {
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            _ = fcntl(descriptor.raw, F_SETFL, O_NONBLOCK)
+            while bytes.count < 16384 {
+                let count = read(descriptor.raw, &buffer, buffer.count)
+                if count == 0 { break }
+                if count < 0 {
+                    guard errno == EAGAIN else { break }
+                    try await DescriptorEvents.readable(descriptor)
+                    continue
+                }
+                bytes += buffer[..<count]
+            }
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(3).joined(separator: "; ")
+        }
+    }
+
+    // MARK: The control socket
+
+    /// Connects to QEMU and watches its events.
+    func connectControl(timeout: Duration) async throws {
+        let path = "\(run.path)/\(MachineFiles.folder)/qmp"
+        let client = try await withThrowingTaskGroup(of: QMPClient?.self) { group in
+            group.addTask { try await QMPClient.connect(path, timeout: timeout) }
+            group.addTask { [shim] in
+                let exit = try await shim.wait()
+                throw EngineError(.internal, "QEMU ended with exit code \(exit.code)")
+            }
+            defer { group.cancelAll() }
+            while let result = try await group.next() { if let result { return result } }
+            throw CancellationError()
+        }
+        let watcher = Task { [agent] in
+            for await event in client.events where event.name == "RESET" { await agent.reset() }
+        }
+        control.withLock { state in
+            state.client = client
+            state.watcher = watcher
+        }
+    }
+
+    func qmp() throws -> QMPClient {
+        guard let client = control.withLock({ $0.client }) else {
+            throw EngineError(.conflict, "machine \(id) is not running")
+        }
+        return client
+    }
+
+    // MARK: Its end
+
+    func requestStop(signal: String?) async throws {
+        if record.isApplication {
+            let number = try Signals.number(signal ?? "SIGTERM")
+            let agent = try await agent.get(timeout: .seconds(30))
+            return agent.send(Frame(.signal, numbers: [UInt32(number)]))
+        }
+        if record.agent == .isle, let agent = try? await agent.get(timeout: .seconds(3)) {
+            return try await agent.shutdown(reboot: false)
+        }
+        try await qmp().execute("system_powerdown")
+    }
+
+    func signal(_ number: Int32) async throws {
+        if number == SIGKILL { return try await shim.signal(SIGKILL) }
+        guard record.agent == .isle else {
+            if number == SIGTERM || number == SIGINT { return try await requestStop(signal: nil) }
+            throw EngineError(
+                .unsupported, "signal \(number) cannot be sent to machine \(id): it has no agent of Isle's",
+                hint: "SIGKILL ends it, SIGTERM presses its power button")
+        }
+        try await agent.get(timeout: .seconds(30)).send(Frame(.signal, numbers: [UInt32(number)]))
+    }
+
+    func wait() async throws -> ExitRecord {
+        let qemu = try await shim.wait()
+        await agent.reset()
+        return ExitReport.outcome(of: qemu, record: record, run: run)
+    }
+
+    func delete() async throws {
+        try await shim.shutdown()
+        control.withLock { $0.watcher }?.cancel()
+        control.withLock { $0.client }?.close()
+        await agent.reset()
+        try await MachineHandle.removeFiles(run)
+    }
+
+    static func removeFiles(_ run: RootDirectory) async throws {
+        try await runBlocking {
+            for name in [MachineFiles.folder, "machine.json", "shim.sock", "shim.pid", "pid", "exit", "ns"] {
+                try run.removeTree(name)
+            }
+        }
+    }
+
+    // MARK: Facets
+
+    var attach: (any AttachFacet)? { MachineConsole(machine: self) }
+    var exec: (any ExecFacet)? {
+        switch record.agent {
+        case .isle: AgentExec(agent: agent)
+        case .qemu: GuestAgentExec(path: "\(run.path)/\(MachineFiles.folder)/agent")
+        }
+    }
+    var pause: (any PauseFacet)? { MachinePause(machine: self) }
+    var limits: (any LimitsFacet)? { MachineLimits(machine: self) }
+    var usage: (any UsageFacet)? { MachineUsage(machine: self) }
+    var reboot: (any RebootFacet)? { record.isApplication ? nil : MachineReboot(machine: self) }
+}

@@ -1,0 +1,156 @@
+import DriverKit
+import Glibc
+import GuestCore
+import LinuxHost
+import Model
+import ShimCore
+
+/// Makes the files of one machine's run and the specification of its shim.
+struct MachinePreparation {
+    let plan: LaunchPlan
+    let disk: DiskRoot
+    let run: RootDirectory
+    let paths: MachineDriver.Paths
+    let kernels: KernelStore
+    let acceleration: Acceleration
+
+    private var user: UInt32 { plan.hypervisorUser }
+
+    func make() async throws -> (ShimSpec, MachineRecord) {
+        let folder = MachineFiles.folder
+        try run.removeTree(folder)
+        try run.makeDirectory(folder, mode: 0o700)
+        try run.setOwner(folder, user: user, group: user)
+
+        let isDirect = disk.boot == .kernel
+        let config = GuestSetup.config(plan)
+        let isApplication = isDirect && config.boot == .application
+        let record = MachineRecord(
+            agent: isDirect ? .isle : .qemu, isApplication: isApplication,
+            memory: plan.limits.memory ?? MachineDriver.defaultMemory,
+            processors: plan.limits.cpuCount ?? MachineDriver.defaultProcessors, terminal: plan.stdio.terminal)
+
+        var files = try ownDisk()
+        var command = QEMUCommand(
+            folder: MachineFiles.inside, name: plan.name, uuid: uuid, acceleration: acceleration,
+            memory: record.memory, processors: record.processors, boot: .bios, disk: insideDisk,
+            agentPort: record.agent.port, endsOnReset: isApplication)
+        switch disk.boot {
+        case .kernel:
+            let kernel = try await kernels.kernel(plan.config["machine.kernel"])
+            let initrd = GuestSetup.initialFileSystem(
+                modules: try await read(kernel.modulesPath), program: try await read(paths.initProgram), config: config)
+            try give("\(folder)/\(MachineFiles.initrd)", initrd, mode: 0o400)
+            files.append(.init(source: kernel.imagePath, target: "/boot/kernel", readOnly: true))
+            command.boot = .kernel(
+                image: "/boot/kernel", initrd: "\(MachineFiles.inside)/\(MachineFiles.initrd)",
+                commandLine: GuestSetup.commandLine(plan, acceleration: acceleration, isApplication: isApplication))
+            if isApplication {
+                try give(
+                    "\(folder)/\(MachineFiles.report)", [UInt8](repeating: 0, count: MachineFiles.reportSize),
+                    mode: 0o600)
+                command.disks.append(
+                    .init(
+                        path: "\(MachineFiles.inside)/\(MachineFiles.report)", serial: "isle-report", readOnly: false))
+            }
+        case .bios: break
+        case .uefi: command.boot = try await firmware(&files)
+        }
+        if let seed = try CloudInit.seed(plan) {
+            try give("\(folder)/seed", seed, mode: 0o400)
+            command.disks.append(.init(path: "\(MachineFiles.inside)/seed", serial: "isle-seed", readOnly: true))
+        }
+        command.interfaces = try interfaces()
+        command.extra = (plan.config["raw.qemu"] ?? "").split(separator: " ").map(String.init)
+        let process = ShimProcess(
+            arguments: [paths.qemu] + command.arguments,
+            environment: ["PATH=/usr/bin:/bin", "LC_ALL=C", "TMPDIR=\(MachineFiles.inside)"], workingDirectory: "/",
+            uid: user, gid: user, groups: MachineSandbox.groups(acceleration),
+            sandbox: Sandbox(
+                hostname: "qemu",
+                binds: MachineSandbox.binds(
+                    files, run: run.path, acceleration: acceleration, hasTap: !command.interfaces.isEmpty),
+                limits: [.init(resource: 4, value: 0)]))
+        let spec = ShimSpec(
+            directory: run.path, logPath: plan.log.path, logMaxSize: plan.log.maxSize, logFiles: plan.log.files,
+            terminal: false, openStdin: true, stdinOnce: false, launch: .process(process))
+        return (spec, record)
+    }
+
+    // MARK: Disks
+
+    private var insideDisk: DiskRoot {
+        DiskRoot(
+            path: "/disk/root", format: disk.format, boot: disk.boot,
+            backing: disk.backing.map { DiskBacking(path: "/disk/base", format: $0.format) })
+    }
+
+    /// Gives the machine's own disk to the hypervisor's user and lets it read the shared one below.
+    private func ownDisk() throws -> [MachineSandbox.File] {
+        let (folder, name) = split(disk.path)
+        let root = try RootDirectory(path: folder, confinement: .beneath)
+        guard try root.status(name)?.kind == .regular else {
+            throw EngineError(.notFound, "the disk \(disk.path) of machine \(plan.name) is not there")
+        }
+        try root.setOwner(name, user: user, group: user)
+        try root.setPermissions(name, 0o600)
+        var files = [MachineSandbox.File(source: disk.path, target: "/disk/root", readOnly: false)]
+        if let backing = disk.backing {
+            let (folder, name) = split(backing.path)
+            let root = try RootDirectory(path: folder, confinement: .beneath)
+            guard let status = try root.status(name), status.kind == .regular else {
+                throw EngineError(.notFound, "the disk \(backing.path) below machine \(plan.name) is not there")
+            }
+            // Readable by every machine's user; the folder above it decides who else gets there.
+            if status.permissions & 0o444 != 0o444 { try root.setPermissions(name, 0o444) }
+            files.append(.init(source: backing.path, target: "/disk/base", readOnly: true))
+        }
+        return files
+    }
+
+    /// UEFI code from the host, variables of the machine's own, which last.
+    private func firmware(_ files: inout [MachineSandbox.File]) async throws -> QEMUCommand.Boot {
+        let code = "\(paths.firmware)/OVMF_CODE_4M.fd"
+        guard access(code, R_OK) == 0 else {
+            throw EngineError(
+                .unsupported, "machine \(plan.name) boots by UEFI, and \(code) is not there",
+                hint: "apt-get install ovmf")
+        }
+        let state = try RootDirectory(path: plan.stateDirectory, confinement: .beneath)
+        if try !state.exists("uefi-vars.fd") {
+            try state.writeFile("uefi-vars.fd", try await read("\(paths.firmware)/OVMF_VARS_4M.fd"), mode: 0o600)
+        }
+        try state.setOwner("uefi-vars.fd", user: user, group: user)
+        files.append(.init(source: code, target: "/boot/code", readOnly: true))
+        files.append(.init(source: "\(plan.stateDirectory)/uefi-vars.fd", target: "/boot/vars", readOnly: false))
+        return .uefi(code: "/boot/code", variables: "/boot/vars")
+    }
+
+    // MARK: Parts
+
+    private func interfaces() throws -> [QEMUCommand.Interface] {
+        guard case .endpoints(let endpoints) = plan.network else { return [] }
+        return try endpoints.map { endpoint in
+            guard let tap = plan.taps[endpoint.device] else {
+                throw EngineError(.internal, "interface \(endpoint.device) of machine \(plan.name) has no tap")
+            }
+            return QEMUCommand.Interface(tap: tap, mac: endpoint.mac)
+        }
+    }
+
+    /// The instance's id in the form of a UUID, so that the guest sees the same one at every start.
+    private var uuid: String {
+        let id = plan.id.raw
+        let rest = id.dropFirst(8)
+        return "\(id.prefix(8))-\(rest.prefix(4))-4\(rest.dropFirst(5).prefix(3))-8000-0000\(id.prefix(8))"
+    }
+
+    private func give(_ path: String, _ content: [UInt8], mode: UInt32) throws {
+        try run.writeFile(path, content, mode: mode, durable: false)
+        try run.setOwner(path, user: user, group: user)
+    }
+
+    private func read(_ path: String) async throws -> [UInt8] {
+        try await runBlocking { try readSmallFile(path, limit: 256 << 20) }
+    }
+}

@@ -1,0 +1,43 @@
+import DriverKit
+import Glibc
+import LinuxHost
+import Model
+import ShimCore
+
+/// The walls around QEMU: an unprivileged user in an empty root that shows the programs of the host, the machine's own
+/// files and nothing else.
+enum MachineSandbox {
+    /// Host files by the name under which QEMU sees them.
+    struct File: Sendable, Hashable {
+        var source: String
+        var target: String
+        var readOnly: Bool
+    }
+
+    static func binds(_ files: [File], run: String, acceleration: Acceleration, hasTap: Bool) -> [Sandbox.Bind] {
+        var binds: [Sandbox.Bind] = []
+        for folder in ["/usr", "/lib", "/lib64"] where access(folder, F_OK) == 0 {
+            binds.append(Sandbox.Bind(source: folder, target: folder, readOnly: true, executable: true))
+        }
+        for file in ["/etc/ld.so.cache", "/dev/null", "/dev/urandom"] where access(file, F_OK) == 0 {
+            binds.append(Sandbox.Bind(source: file, target: file, readOnly: file.hasPrefix("/etc")))
+        }
+        if acceleration == .kvm { binds.append(Sandbox.Bind(source: "/dev/kvm", target: "/dev/kvm", readOnly: false)) }
+        if hasTap {
+            binds.append(Sandbox.Bind(source: "/dev/net/tun", target: "/dev/net/tun", readOnly: false))
+        }
+        binds.append(
+            Sandbox.Bind(source: "\(run)/\(MachineFiles.folder)", target: MachineFiles.inside, readOnly: false))
+        for file in files {
+            binds.append(Sandbox.Bind(source: file.source, target: file.target, readOnly: file.readOnly))
+        }
+        return binds
+    }
+
+    /// The group that may open /dev/kvm.
+    static func groups(_ acceleration: Acceleration) -> [UInt32] {
+        var status = stat()
+        guard acceleration == .kvm, stat("/dev/kvm", &status) == 0 else { return [] }
+        return [status.st_gid]
+    }
+}
