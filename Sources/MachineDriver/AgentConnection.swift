@@ -99,7 +99,8 @@ final class AgentConnection: Sendable {
         }
         if frame.kind == .failed {
             forget(session.id)
-            let code: EngineError.Code = frame.payload.first == ExecFailure.notFound.rawValue ? .notFound : .invalidArgument
+            let code: EngineError.Code =
+                frame.payload.first == ExecFailure.notFound.rawValue ? .notFound : .invalidArgument
             throw EngineError(code, String(decoding: frame.payload.dropFirst(), as: UTF8.self))
         }
         session.run()

@@ -43,7 +43,8 @@ struct GuestAgentClient: Sendable {
                 if isSynced {
                     if let error = answer["error"] {
                         throw EngineError(
-                            .internal, "qemu-guest-agent refused \(command): \(error["desc"]?.text ?? "no reason given")")
+                            .internal,
+                            "qemu-guest-agent refused \(command): \(error["desc"]?.text ?? "no reason given")")
                     }
                     return answer["return"] ?? .null
                 }

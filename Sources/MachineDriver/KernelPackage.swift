@@ -17,9 +17,9 @@ struct KernelPackage {
     /// Debian's name for this machine's architecture.
     static var architecture: String {
         #if arch(arm64)
-        "arm64"
+            "arm64"
         #else
-        "amd64"
+            "amd64"
         #endif
     }
 

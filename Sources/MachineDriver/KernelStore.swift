@@ -104,7 +104,8 @@ public actor KernelStore {
     }
 
     /// Makes the files of one kernel out of an unpacked package.
-    private func assemble(_ source: RootDirectory, _ target: RootDirectory, package: String) async throws -> KernelInfo {
+    private func assemble(_ source: RootDirectory, _ target: RootDirectory, package: String) async throws -> KernelInfo
+    {
         guard let file = try source.list("boot").first(where: { $0.name.text.hasPrefix("vmlinuz-") })?.name.text else {
             throw EngineError(.internal, "package \(package) holds no kernel in /boot")
         }

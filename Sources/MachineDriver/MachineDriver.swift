@@ -77,7 +77,8 @@ public struct MachineDriver: InstanceDriver {
         let run = try RootDirectory(path: plan.runDirectory, confinement: .beneath)
         do {
             let preparation = MachinePreparation(
-                plan: plan, disk: disk, run: run, paths: paths, kernels: kernels, acceleration: try await acceleration())
+                plan: plan, disk: disk, run: run, paths: paths, kernels: kernels, acceleration: try await acceleration()
+            )
             let (spec, record) = try await preparation.make()
             try record.save(run)
             let shim = try await Shim.spawn(spec, executable: paths.shim)

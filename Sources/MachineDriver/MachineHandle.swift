@@ -45,7 +45,8 @@ final class MachineHandle: InstanceHandle {
             let text = try? await readWords(words.error ?? words.output)
             try? await shim.signal(SIGKILL)
             throw EngineError(
-                .internal, "QEMU does not run machine \(id): \(text.flatMap { $0.isEmpty ? nil : $0 } ?? "no reason given")",
+                .internal,
+                "QEMU does not run machine \(id): \(text.flatMap { $0.isEmpty ? nil : $0 } ?? "no reason given")",
                 cause: text?.isEmpty == false ? nil : error)
         }
         if record.agent == .isle {

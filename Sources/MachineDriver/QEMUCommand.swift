@@ -57,7 +57,9 @@ struct QEMUCommand: Sendable, Hashable {
     }
 
     var arguments: [String] {
-        var list = ["-name", "guest=\(QEMUCommand.escaped(name)),process=isle-\(QEMUCommand.escaped(name))", "-uuid", uuid]
+        var list = [
+            "-name", "guest=\(QEMUCommand.escaped(name)),process=isle-\(QEMUCommand.escaped(name))", "-uuid", uuid,
+        ]
         list += QEMUCommand.base(
             acceleration: acceleration, memory: max(memory >> 20, 32), processors: processors)
         if case .uefi = boot, let index = list.firstIndex(where: { $0.hasPrefix("q35,") }) {

@@ -12,9 +12,9 @@ actor QEMUProgram {
     /// QEMU's program for this machine's architecture.
     static var usualPath: String {
         #if arch(arm64)
-        "/usr/bin/qemu-system-aarch64"
+            "/usr/bin/qemu-system-aarch64"
         #else
-        "/usr/bin/qemu-system-x86_64"
+            "/usr/bin/qemu-system-x86_64"
         #endif
     }
 
