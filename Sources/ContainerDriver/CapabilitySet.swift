@@ -42,6 +42,15 @@ enum CapabilitySet {
         return all.filter(set.contains)
     }
 
+    /// Those of `names` that this process may give to others in its own user namespace: the bounding set of a text in
+    /// the format of `/proc/<pid>/status`. A daemon that was started with fewer cannot give more.
+    static func available(_ names: [String], status: String) -> [String] {
+        guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapBnd:") }),
+            let mask = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
+        else { return names }
+        return names.filter { name in all.firstIndex(of: name).map { mask >> UInt64($0) & 1 == 1 } ?? false }
+    }
+
     private static func checked(_ name: String) throws -> String {
         var upper = name.uppercased()
         if upper == "ALL" || upper == "CAP_ALL" { return "ALL" }

@@ -83,9 +83,15 @@ public final class ContainerDriver: InstanceDriver {
     }
 
     private func capabilities(_ plan: LaunchPlan) throws -> [String] {
-        if plan.security.privileged, plan.security.dropCapabilities.isEmpty { return CapabilitySet.all }
-        return try CapabilitySet.of(
-            plan.kind, adding: plan.security.addCapabilities, dropping: plan.security.dropCapabilities)
+        let wanted =
+            plan.security.privileged && plan.security.dropCapabilities.isEmpty
+            ? CapabilitySet.all
+            : try CapabilitySet.of(
+                plan.kind, adding: plan.security.addCapabilities, dropping: plan.security.dropCapabilities)
+        // A user namespace begins with all; without one the daemon's own are the most that there is.
+        guard plan.identity == nil else { return wanted }
+        return CapabilitySet.available(
+            wanted, status: String(decoding: try readSmallFile("/proc/self/status"), as: UTF8.self))
     }
 
     private func makeCgroup(_ plan: LaunchPlan, _ runtime: Runtime) async throws -> [String] {

@@ -23,20 +23,24 @@ struct ContainerExec: ExecFacet {
         }
         let described = try await describe(process, stdio, state)
         let paths = handle.paths
-        let file = paths.processFile(handle.nextSession())
+        let number = handle.nextSession()
+        let (file, log) = (paths.processFile(number), paths.sessionLog(number))
         let bytes = try ContainerDriver.encoded(described)
         try await runBlocking { try HostFiles.write(file, bytes, mode: 0o600) }
-        defer { unlink(file) }
+        defer {
+            unlink(file)
+            unlink(log)
+        }
         let runtime = handle.runtime
         let request = ShimExec(
-            arguments: runtime.exec(paths, processFile: file, terminal: stdio.terminal), terminal: stdio.terminal,
+            arguments: runtime.exec(paths, session: number, terminal: stdio.terminal), terminal: stdio.terminal,
             openStdin: stdio.openStdin, columns: stdio.size?.columns ?? 0, rows: stdio.size?.rows ?? 0,
             cgroups: runtime.isCrun ? try folders(group, state) : [])
         do {
             return Session(session: try await handle.connection.exec(request))
         } catch {
             throw RuntimeFailure.translate(
-                error, program: program, workingDirectory: described.cwd, instance: state.name)
+                error, log: log, program: program, workingDirectory: described.cwd, instance: state.name)
         }
     }
 
@@ -71,10 +75,13 @@ struct ContainerExec: ExecFacet {
         var streams: SessionStreams {
             SessionStreams(input: session.input, output: session.output, error: session.error)
         }
+
         func resize(_ size: TerminalSize) async throws {
             try await session.resize(columns: size.columns, rows: size.rows)
         }
+
         func signal(_ number: Int32) async throws { try await session.signal(number) }
+
         func wait() async throws -> ExitRecord { try await session.wait() }
     }
 }

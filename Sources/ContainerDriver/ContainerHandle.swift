@@ -58,7 +58,8 @@ final class ContainerHandle: InstanceHandle {
             _ = try await connection.start()
         } catch {
             throw RuntimeFailure.translate(
-                error, program: process.args.first ?? "", workingDirectory: process.cwd, instance: state.name)
+                error, log: paths.runtimeLog, program: process.args.first ?? "", workingDirectory: process.cwd,
+                instance: state.name)
         }
         let started = stored.withLock { state in
             state.started = true

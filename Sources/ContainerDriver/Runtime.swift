@@ -33,22 +33,25 @@ struct Runtime: Sendable, Hashable {
             .notFound, "the OCI runtime '\(name)' is not installed", hint: "install it: apt install \(name)")
     }
 
-    private func global(_ paths: ContainerPaths) -> [String] {
-        [path, "--root", paths.runtimeState] + (isCrun ? ["--cgroup-manager=disabled"] : [])
+    private func global(_ paths: ContainerPaths, log: String) -> [String] {
+        [path, "--root", paths.runtimeState, "--log", log] + (isCrun ? ["--cgroup-manager=disabled"] : [])
     }
 
     func run(_ paths: ContainerPaths, terminal: Bool) -> [String] {
-        global(paths) + ["run", "--detach", "--pid-file", paths.pidFile, "--bundle", paths.bundle]
+        global(paths, log: paths.runtimeLog) + [
+            "run", "--detach", "--pid-file", paths.pidFile, "--bundle", paths.bundle,
+        ]
             + (terminal ? ["--console-socket", "{console}"] : []) + [paths.containerName]
     }
 
-    func exec(_ paths: ContainerPaths, processFile: String, terminal: Bool) -> [String] {
-        global(paths) + ["exec", "--detach", "--pid-file", "{pidfile}", "--process", processFile]
+    func exec(_ paths: ContainerPaths, session: Int, terminal: Bool) -> [String] {
+        global(paths, log: paths.sessionLog(session))
+            + ["exec", "--detach", "--pid-file", "{pidfile}", "--process", paths.processFile(session)]
             + (terminal ? ["--tty", "--console-socket", "{console}"] : []) + [paths.containerName]
     }
 
     func delete(_ paths: ContainerPaths) -> [String] {
-        global(paths) + ["delete", "--force", paths.containerName]
+        global(paths, log: paths.runtimeLog) + ["delete", "--force", paths.containerName]
     }
 }
 
@@ -77,7 +80,10 @@ struct ContainerPaths: Sendable, Hashable {
     var userNamespace: String { "\(directory)/ns/user" }
     var networkNamespace: String { "\(directory)/ns/net" }
     func mount(_ index: Int) -> String { "\(mounts)/\(index)" }
-    func processFile(_ number: Int) -> String { "\(directory)/exec-\(number).json" }
+    /// What the runtime had to say about the first process.
+    var runtimeLog: String { "\(directory)/runtime.log" }
+    func processFile(_ session: Int) -> String { "\(directory)/exec-\(session).json" }
+    func sessionLog(_ session: Int) -> String { "\(directory)/exec-\(session).log" }
 }
 
 /// What must be known about a container by a daemon that did not start it. Kept in the run directory.

@@ -5,12 +5,12 @@ import Model
 /// of `docker run`) from "cannot be executed" (126) from a fault.
 enum RuntimeFailure {
     /// The error in the engine's words; errors that are not the runtime's own stay as they are.
-    static func translate(_ error: any Error, program: String, workingDirectory: String, instance: String)
+    static func translate(_ error: any Error, log: String, program: String, workingDirectory: String, instance: String)
         -> EngineError
     {
         guard let error = error as? EngineError else { return EngineError(.internal, "\(error)") }
         guard error.code == .internal else { return error }
-        let text = error.message
+        let text = words(log: log) ?? error.message
         let lower = text.lowercased()
         func says(_ parts: String...) -> Bool { parts.contains { lower.contains($0) } }
 
@@ -43,6 +43,12 @@ enum RuntimeFailure {
         return EngineError(
             .internal,
             "the OCI runtime could not run \(Names.quoted(program)) in instance \(instance): \(cleaned(text))")
+    }
+
+    /// The words of a runtime's log; nil if there are none.
+    static func words(log path: String) -> String? {
+        guard let bytes = try? readSmallFile(path), !bytes.isEmpty else { return nil }
+        return cleaned(String(decoding: bytes, as: UTF8.self))
     }
 
     /// The runtime's last line without its log decoration.

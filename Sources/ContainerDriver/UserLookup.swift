@@ -60,6 +60,8 @@ struct UserLookup: Sendable {
         } else if let login {
             result.additionalGroups = memberships(of: login).filter { $0 != result.gid }
         }
+        // The primary group too: else a program that leaves it could reach files that are closed to that group.
+        result.additionalGroups.insert(result.gid, at: 0)
         if result.home.isEmpty || !result.home.hasPrefix("/") { result.home = "/" }
         return result
     }
