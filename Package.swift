@@ -128,6 +128,7 @@ let package = Package(
         tests("Model"),
         tests("QMP", ["Model", "LinuxHost"]),
         tests("GuestCore", ["CHost"]),
+        tests("MachineDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "QMP", "GuestCore"]),
         tests("DriverKit"),
         tests("Client", ["WireTypes"]),
         tests("CLIKit", ["WireTypes"]),
