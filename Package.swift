@@ -86,6 +86,7 @@ let package = Package(
                 "Model", "LinuxHost", "OCI", "ContentStore", crypto, asyncHTTPClient, nioCore, nioHTTP1, nioSSL,
                 logging, tomlKit,
             ]),
+        module("ImageFormats", ["Model", "LinuxHost", "OCI", "ContentStore", "Archive", "DiskImages"]),
         module("StateStore", ["Model", grdb]),
         module("ShimCore", ["CHost"]),
         module("ShimClient", ["Model", "CHost", "LinuxHost", "ShimCore"]),
@@ -146,5 +147,6 @@ let package = Package(
         tests("ContentStore", ["Model", "OCI", "LinuxHost", "EngineTesting"]),
         tests(
             "Registry", ["Model", "OCI", "LinuxHost", "ContentStore", nioCore, nioPosix, nioHTTP1]),
+        tests("ImageFormats", ["Model", "OCI", "LinuxHost", "ContentStore", "Archive"]),
     ]
 )

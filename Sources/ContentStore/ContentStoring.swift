@@ -1,3 +1,4 @@
+import LinuxHost
 public import Model
 public import OCI
 
@@ -57,8 +58,9 @@ public struct ContentInfo: Sendable, Hashable {
 public protocol ContentWriter: Sendable {
     /// Bytes that are there already; writing goes on behind them.
     var offset: Int64 { get async }
-    /// Appends. `invalidArgument` once there are more bytes than the stated size.
-    func write(_ bytes: [UInt8]) async throws
+    /// Appends, and blocks while the bytes are written: for callers on a thread that may block. `invalidArgument` once
+    /// there are more bytes than the stated size.
+    func append(_ bytes: UnsafeRawBufferPointer) throws
     /// Forgets all bytes and starts anew.
     func restart() async throws
     /// Verifies and makes the blob visible; gives its digest and size. On a mismatch the bytes are dropped, since they
@@ -68,6 +70,13 @@ public protocol ContentWriter: Sendable {
     /// Ends the writer and keeps the bytes for a later one (those of an unknown digest are dropped). Does nothing after
     /// `commit`, and is what the writer's end does, too.
     func release()
+}
+
+extension ContentWriter {
+    /// Appends without blocking the caller's thread. `invalidArgument` once there are more bytes than the stated size.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await runBlocking { try bytes.withUnsafeBytes { try append($0) } }
+    }
 }
 
 extension ContentStoring {

@@ -62,18 +62,15 @@ final class DiskContentWriter: ContentWriter {
         get async { progress.withLock { $0.count } }
     }
 
-    func write(_ bytes: [UInt8]) async throws {
+    func append(_ bytes: UnsafeRawBufferPointer) throws {
         try checkOpen()
-        try await runBlocking { [self] in
-            try progress.withLock { progress in
-                if let size, progress.count + Int64(bytes.count) > size {
-                    throw EngineError(
-                        .invalidArgument, "\(name) is longer than the \(size) bytes that it should have")
-                }
-                try StoreFiles.writeAll(file, bytes, partial)
-                progress.hash.update(data: bytes)
-                progress.count += Int64(bytes.count)
+        try progress.withLock { progress in
+            if let size, progress.count + Int64(bytes.count) > size {
+                throw EngineError(.invalidArgument, "\(name) is longer than the \(size) bytes that it should have")
             }
+            try StoreFiles.writeAll(file, bytes, partial)
+            progress.hash.update(bufferPointer: bytes)
+            progress.count += Int64(bytes.count)
         }
     }
 

@@ -31,17 +31,15 @@ enum StoreFiles {
         return OwnedDescriptor(descriptor)
     }
 
-    static func writeAll(_ file: OwnedDescriptor, _ bytes: [UInt8], _ path: String) throws {
-        try bytes.withUnsafeBytes { buffer in
-            var done = 0
-            while done < buffer.count {
-                let count = write(file.raw, buffer.baseAddress?.advanced(by: done), buffer.count - done)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    throw failure("writing", path)
-                }
-                done += count
+    static func writeAll(_ file: OwnedDescriptor, _ bytes: UnsafeRawBufferPointer, _ path: String) throws {
+        var done = 0
+        while done < bytes.count {
+            let count = write(file.raw, bytes.baseAddress?.advanced(by: done), bytes.count - done)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw failure("writing", path)
             }
+            done += count
         }
     }
 
