@@ -98,6 +98,9 @@ let package = Package(
         module("ModuleDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CHost", crypto]),
         module("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "CHost"]),
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
+        module(
+            "ImageDepot",
+            ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry"]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(
@@ -120,7 +123,7 @@ let package = Package(
             "isled",
             [
                 "Model", "DriverKit", "Engine", "RESTDoor", "StateStore", "ContainerDriver", "MachineDriver",
-                "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ContentStore", "Registry", "LinuxHost",
+                "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ImageDepot", "LinuxHost", "DoorKit", "WireTypes",
                 argumentParser, logging, lifecycle, "CHost",
             ]),
         module("EngineTesting", ["Model", "DriverKit", "OCI", "ContentStore"]),

@@ -1,7 +1,7 @@
 public import Model
 
 /// An image that was brought into the content store: manifest, config and layers, all verified.
-public struct StoredImage: Sendable {
+public struct IncomingImage: Sendable {
     /// Digest of the manifest, `sha256:…`.
     public var digest: String
     public var manifestMediaType: String
@@ -91,7 +91,7 @@ public protocol ImageSource: Sendable {
     func pull(
         _ reference: String, architecture: String, credentials: RegistryCredentials?,
         progress: @escaping @Sendable (TransferProgress) -> Void
-    ) async throws -> StoredImage
+    ) async throws -> IncomingImage
     /// Uploads the image `digest` under `reference` (full).
     func push(
         _ digest: String, to reference: String, credentials: RegistryCredentials?,
@@ -100,12 +100,12 @@ public protocol ImageSource: Sendable {
     /// Brings in a file: OCI layout or docker-archive tar, root filesystem tar, WASM, disk image; told by content.
     func importFile(
         _ path: String, architecture: String, progress: @escaping @Sendable (TransferProgress) -> Void
-    ) async throws -> [StoredImage]
+    ) async throws -> [IncomingImage]
     /// Makes a root filesystem of a distribution's suite from the machine's own mirror and brings it in.
     func bootstrap(
         distribution: String, suite: String, variant: String, architecture: String,
         progress: @escaping @Sendable (TransferProgress) -> Void
-    ) async throws -> StoredImage
+    ) async throws -> IncomingImage
     /// Writes images with their names into one tar at `path`.
     func export(_ images: [(digest: String, names: [String])], format: ImageArchiveFormat, to path: String)
         async throws

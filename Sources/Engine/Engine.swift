@@ -55,6 +55,7 @@ public struct Engine: Sendable {
     public func check() async -> [HostCheck] {
         var checks: [HostCheck] = []
         for driver in parts.drivers { checks += await driver.check() }
+        for check in parts.checks { checks += await check() }
         return checks
     }
 }

@@ -20,13 +20,16 @@ public struct EngineParts: Sendable {
     /// First host id and number of ranges of 65536 ids for unprivileged instances.
     public var firstID: UInt32
     public var idSlots: Int
+    /// Further parts of the host to look at, for `isle doctor`.
+    public var checks: [@Sendable () async -> [HostCheck]]
 
     public init(
         layout: HostLayout, store: StateStore, drivers: [any InstanceDriver], snapshotter: any Snapshotter,
         disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource, folders: any FolderStore,
         events: EventBus = EventBus(),
         logger: Logger,
-        hostMemory: Int64, firstID: UInt32 = 0x7000_0000, idSlots: Int = 4000
+        hostMemory: Int64, firstID: UInt32 = 0x7000_0000, idSlots: Int = 4000,
+        checks: [@Sendable () async -> [HostCheck]] = []
     ) {
         self.layout = layout
         self.store = store
@@ -41,6 +44,7 @@ public struct EngineParts: Sendable {
         self.hostMemory = hostMemory
         self.firstID = firstID
         self.idSlots = idSlots
+        self.checks = checks
     }
 
     func driver(for kind: InstanceKind) throws -> any InstanceDriver {

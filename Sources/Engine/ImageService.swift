@@ -216,7 +216,7 @@ public actor ImageService {
 
     /// Unpacks and records a stored image, and points the references to it.
     private func add(
-        _ stored: StoredImage, references: [String], progress: @escaping @Sendable (TransferProgress) -> Void
+        _ stored: IncomingImage, references: [String], progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> ImageRecord {
         let now = Clock.now
         var record = ImageRecord(

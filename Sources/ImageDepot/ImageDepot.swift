@@ -1,0 +1,120 @@
+import ContentStore
+public import DriverKit
+import FoundationEssentials
+import Glibc
+import LinuxHost
+import Model
+import OCI
+import Registry
+
+/// The engine's image source: registries, files and package mirrors on one side, the content store on the other.
+public struct ImageDepot: ImageSource {
+    let client: RegistryClient
+    let store: DiskContentStore
+    let root: String
+    /// A folder for work in progress, emptied at each start.
+    let temporary: String
+
+    /// - Parameters:
+    ///   - root: folder of the content store.
+    ///   - environment: of the daemon; says where registry credentials are kept.
+    public init(root: String, temporary: String, environment: [String: String]) throws {
+        client = RegistryClient(settings: .system(environment: environment))
+        store = try DiskContentStore(root: root)
+        self.root = root
+        self.temporary = temporary
+    }
+
+    /// Closes connections to registries.
+    public func shutdown() async throws { try await client.shutdown() }
+
+    public func candidates(_ text: String) throws -> [String] {
+        try client.candidates(for: text).map(\.description)
+    }
+
+    public func pull(
+        _ reference: String, architecture: String, credentials: DriverKit.RegistryCredentials?,
+        progress: @escaping @Sendable (DriverKit.TransferProgress) -> Void
+    ) async throws -> IncomingImage {
+        let transfer = ImageTransfer(client: client, store: store)
+        let image = try await transfer.pull(
+            try ImageReference(parsing: reference), credentials: credentials.map(Self.credentials),
+            progress: { progress(Self.report("pulling", $0)) })
+        return incoming(image)
+    }
+
+    public func push(
+        _ digest: String, to reference: String, credentials: DriverKit.RegistryCredentials?,
+        progress: @escaping @Sendable (DriverKit.TransferProgress) -> Void
+    ) async throws {
+        try await ImageTransfer(client: client, store: store).push(
+            try ContentDigest(digest), to: try ImageReference(parsing: reference),
+            credentials: credentials.map(Self.credentials), progress: { progress(Self.report("pushing", $0)) })
+    }
+
+    public func history(_ digest: String) async throws -> [ImageHistoryEntry] {
+        let image = try await store.image(try ContentDigest(digest))
+        var sizes = image.layers.map(\.size)[...]
+        return image.history.map { step in
+            let isEmpty = step.emptyLayer ?? false
+            return ImageHistoryEntry(
+                created: step.created, createdBy: step.createdBy ?? "", comment: step.comment ?? "",
+                size: isEmpty ? 0 : sizes.popFirst() ?? 0)
+        }
+    }
+
+    public func blob(_ digest: String) async throws -> String {
+        try await store.path(try ContentDigest(digest))
+    }
+
+    public func prune(keeping: Set<String>) async throws -> Int64 {
+        let needed = try await store.reachable(from: try keeping.map { try ContentDigest($0) })
+        return try await store.prune(keeping: needed, grace: .zero).values.reduce(0) { $0 + $1.diskUsage }
+    }
+
+    public func usage() async throws -> Int64 {
+        let root = root
+        return try await runBlocking { try RootDirectory(path: root).diskUsage() }
+    }
+
+    public func recover() async throws { try await store.recover() }
+
+    /// What the engine is told of an image in the store.
+    func incoming(_ image: StoredImage, names: [String] = [], properties: [String: String] = [:]) -> IncomingImage {
+        IncomingImage(
+            digest: image.manifest.description, manifestMediaType: image.mediaType,
+            configDigest: image.config.description, content: image.content,
+            architecture: Self.machine(image.platform.architecture), config: image.imageConfig,
+            layers: image.layers.map {
+                ImageRecord.Layer(
+                    digest: $0.digest.description, diffID: ($0.diffID ?? $0.digest).description, size: $0.size,
+                    mediaType: $0.mediaType)
+            }, size: image.size, createdAt: image.created.flatMap(Self.seconds), names: names, properties: properties)
+    }
+
+    /// The name uname(2) has for an architecture that OCI names as Go does; empty for WASM.
+    private static func machine(_ architecture: String) -> String {
+        switch architecture {
+        case "amd64": "x86_64"
+        case "arm64": "aarch64"
+        case "386": "i686"
+        case "wasm": ""
+        default: architecture
+        }
+    }
+
+    private static func seconds(_ text: String) -> Double? {
+        let whole = String(text.prefix(19)) + "Z"
+        return (try? Date(whole, strategy: .iso8601))?.timeIntervalSince1970
+    }
+
+    private static func credentials(_ credentials: DriverKit.RegistryCredentials) -> Registry.RegistryCredentials {
+        Registry.RegistryCredentials(username: credentials.username, password: credentials.password)
+    }
+
+    private static func report(_ verb: String, _ progress: Registry.TransferProgress) -> DriverKit.TransferProgress {
+        DriverKit.TransferProgress(
+            stage: "\(verb) \(progress.blobsDone) of \(progress.blobsTotal) blobs", done: progress.allDone,
+            total: progress.allTotal)
+    }
+}

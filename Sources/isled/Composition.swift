@@ -1,0 +1,115 @@
+import BridgeNetwork
+import ContainerDriver
+import DriverKit
+import Engine
+import FoundationEssentials
+import Glibc
+import ImageDepot
+import LinuxHost
+import Logging
+import MachineDriver
+import Model
+import ModuleDriver
+import OverlayStorage
+import RESTDoor
+import StateStore
+import WireTypes
+
+/// Puts the daemon together: the one place that knows every driver, store and door.
+struct Composition {
+    let engine: Engine
+    let door: RESTDoor
+    let depot: ImageDepot
+    private let store: StateStore
+
+    init(_ options: Options, logger: Logger) async throws {
+        let layout = HostLayout(state: options.stateDir, run: options.runDir)
+        let programs = try Programs(directory: options.libDir)
+        try Folders.make(layout)
+        let events = EventBus()
+        let store = try StateStore(path: layout.database)
+        let storage = try OverlayStorage(stateDirectory: layout.state)
+        let depot = try ImageDepot(
+            root: layout.images, temporary: layout.temporary, environment: ProcessInfo.processInfo.environment)
+        let network = try BridgeNetwork(
+            BridgeNetwork.Configuration(runDirectory: layout.run + "/networks"), log: logger)
+        let cgroups = try CgroupHost.host(parent: Self.cgroupParent(options))
+        let machines = MachineDriver(
+            paths: MachineDriver.Paths(
+                shim: programs.shim, initProgram: programs.initProgram, stateDirectory: layout.state))
+        let containers = try ContainerDriver(
+            ContainerDriverConfiguration(
+                shim: programs.shim, cgroupParent: cgroups.parent, cacheDirectory: layout.state + "/seccomp"))
+        let modules = ModuleDriver(
+            programs: ModulePrograms(runner: programs.wasm, shim: programs.shim, library: programs.library),
+            cacheDirectory: layout.modules, cgroups: cgroups)
+        let parts = EngineParts(
+            layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
+            disks: try OverlayDisks(stateDirectory: layout.state, storage: storage), network: network, source: depot,
+            folders: HostFolders(), events: events, logger: logger, hostMemory: Self.hostMemory,
+            checks: [{ await network.check() }])
+        engine = Engine(parts: parts, network: try await Self.network(options, store))
+        door = RESTDoor(
+            engine: engine,
+            server: RESTDoor.Server(
+                version: Version.current, name: Self.hostName, driver: "crun | qemu | wasmtime", driverVersion: "",
+                storage: "dir", firewall: "nftables"),
+            kernels: Self.kernels(machines), logger: logger)
+        self.depot = depot
+        self.store = store
+    }
+
+    /// Ends what the engine uses, after the engine.
+    func close() async {
+        try? await depot.shutdown()
+        try? store.close()
+    }
+
+    /// Another daemon on the same host has another name: `isle` for the usual run folder, else one made from it.
+    private static func cgroupParent(_ options: Options) -> String {
+        guard options.runDir != "/run/isle" else { return "isle" }
+        // FNV-1a: short, and the same at each start.
+        let hash = options.runDir.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return "isle-" + String(hash, radix: 36)
+    }
+
+    /// The network of the default profile: as it was stored, else made from the options and what is free.
+    private static func network(_ options: Options, _ store: StateStore) async throws -> NetworkSpec {
+        if let stored = try await store.networks(NetworkSpec.self).first(where: { $0.name == options.bridge }) {
+            return stored
+        }
+        var generator = SystemRandomNumberGenerator()
+        let used = try SubnetChooser.inUse()
+        let ipv4 = try options.subnet ?? SubnetChooser.ipv4(avoiding: used, using: &generator).description
+        let ipv6 = try SubnetChooser.ipv6(avoiding: used, using: &generator).description
+        return NetworkSpec(name: options.bridge, bridge: options.bridge, ipv4: ipv4, ipv6: ipv6)
+    }
+
+    private static func kernels(_ machines: MachineDriver) -> RESTDoor.Kernels {
+        let store = machines.kernels
+        return RESTDoor.Kernels(
+            list: {
+                let kernels = try await store.list()
+                return kernels.map { kernel in
+                    var item = API.Kernel()
+                    item.version = kernel.version
+                    item.source = kernel.package
+                    item.size = kernel.size
+                    item.isDefault = kernel.version == kernels.first?.version
+                    return item
+                }
+            },
+            fetch: { _ in try await store.fetch().version },
+            remove: { try await store.remove($0) })
+    }
+
+    private static var hostMemory: Int64 {
+        Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
+    private static var hostName: String {
+        var name = utsname()
+        guard uname(&name) == 0 else { return "isle" }
+        return withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+}

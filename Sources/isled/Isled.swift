@@ -1,0 +1,92 @@
+import ArgumentParser
+import DoorKit
+import Engine
+import Glibc
+import Logging
+import Model
+import RESTDoor
+import ServiceLifecycle
+
+/// The daemon.
+@main
+struct Isled: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "isled", abstract: "The daemon of Isle: runs containers, machines and WASM modules.",
+        discussion: "Instances go on when it ends or is killed; the next one takes them over.",
+        version: Version.current)
+
+    @OptionGroup var options: Options
+
+    func run() async throws {
+        var logger = Logger(label: "isled") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = Logger.Level(rawValue: options.logLevel) ?? .info
+        do {
+            try await serve(logger)
+        } catch let error as EngineError {
+            logger.critical("isled cannot go on: \(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func serve(_ logger: Logger) async throws {
+        guard geteuid() == 0 else {
+            throw EngineError(.permissionDenied, "isled must run as root", hint: "sudo isled, or use its systemd unit")
+        }
+        prepareProcess()
+        // The folders are made with the modes they need by the composition; the locks need them to be there.
+        let layout = HostLayout(state: options.stateDir, run: options.runDir)
+        try Folders.make(layout)
+        let locks = [try DaemonLock(folder: options.stateDir), try DaemonLock(folder: options.runDir)]
+        let inherited = UnixListener.inherited()
+        let composition = try await Composition(options, logger: logger)
+        try await composition.engine.start()
+        let listener = try inherited.first ?? UnixListener.open(path: layout.socket, group: options.group)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: composition.door.service(on: listener)),
+                    .init(service: Readiness(logger: logger, socket: layout.socket)),
+                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        do {
+            try await group.run()
+        } catch {
+            logger.error("a server of the daemon failed", metadata: ["error": "\(error)"])
+            await end(composition, layout)
+            throw error
+        }
+        await end(composition, layout)
+        logger.info("ended; instances go on")
+        withExtendedLifetime(locks) {}
+    }
+
+    private func end(_ composition: Composition, _ layout: HostLayout) async {
+        ServiceManager.notify("STOPPING=1")
+        await composition.engine.shutdown()
+        await composition.close()
+        unlink(layout.socket)
+    }
+
+    /// What every child should find as usual, whatever the daemon was started from.
+    private func prepareProcess() {
+        signal(SIGPIPE, SIG_IGN)
+        umask(0o022)
+        chdir("/")
+        var limit = rlimit()
+        if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+            limit.rlim_cur = limit.rlim_max
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+    }
+}
+
+/// Says that the daemon is ready once its servers run.
+private struct Readiness: Service {
+    let logger: Logger
+    let socket: String
+
+    func run() async throws {
+        logger.info("ready", metadata: ["socket": "\(socket)"])
+        ServiceManager.notify("READY=1")
+        try? await gracefulShutdown()
+    }
+}
