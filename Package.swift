@@ -16,10 +16,10 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func program(_ name: String, _ dependencies: [Target.Dependency], flags: [String] = []) -> Target {
     .executableTarget(
         name: name, dependencies: dependencies, swiftSettings: settings,
-        linkerSettings: [.unsafeFlags(["-use-ld=lld"])])
+        linkerSettings: [.unsafeFlags(["-use-ld=lld"] + flags)])
 }
 
 func tests(_ target: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -127,7 +127,8 @@ let package = Package(
                 argumentParser, logging, lifecycle, "CHost",
             ]),
         module("EngineTesting", ["Model", "DriverKit", "OCI", "ContentStore"]),
-        program("isle-wasm", ["CWasmtime"]),
+        // Runs in a root where the toolchain's shared libraries are not to be seen.
+        program("isle-wasm", ["CWasmtime"], flags: ["-static-stdlib"]),
         // Tests
         tests("Model"),
         tests("QMP", ["Model", "LinuxHost"]),
