@@ -24,8 +24,18 @@ final class Children {
     }
 
     /// Whether `pid` is, or was until it ended a moment ago, a child of the shim.
+    ///
+    /// A runtime's helper process can live a moment longer than the runtime itself; only when it is gone too the
+    /// shim becomes the parent. That is waited for, at most half a second.
     func owns(_ pid: Int32) -> Bool {
-        pid > 1 && (strays.contains { $0.pid == pid } || isle_is_child(pid) != 0)
+        guard pid > 1 else { return false }
+        for _ in 0..<500 {
+            if strays.contains(where: { $0.pid == pid }) || isle_is_child(pid) != 0 { return true }
+            // A process that is gone can become nobody's child.
+            if isle_kill(pid, 0) == -ESRCH { return false }
+            _ = isle_sleep_ms(1)
+        }
+        return false
     }
 
     func keepStrays() { keepingStrays += 1 }
