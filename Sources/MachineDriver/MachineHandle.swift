@@ -19,7 +19,6 @@ final class MachineHandle: InstanceHandle {
     private struct Control {
         var client: QMPClient?
         var watcher: Task<Void, Never>?
-        var hasEnded = false
     }
 
     init(id: InstanceID, record: MachineRecord, shim: ShimConnection, run: RootDirectory) {
@@ -138,15 +137,24 @@ final class MachineHandle: InstanceHandle {
 
     func delete() async throws {
         try await shim.shutdown()
-        control.withLock { $0.watcher }?.cancel()
-        control.withLock { $0.client }?.close()
-        await agent.reset()
+        await disconnect()
         try await MachineHandle.removeFiles(run)
+    }
+
+    /// Gives up the connections; the machine goes on.
+    func disconnect() async {
+        let (watcher, client) = control.withLock { state in
+            defer { state = Control() }
+            return (state.watcher, state.client)
+        }
+        watcher?.cancel()
+        client?.close()
+        await agent.reset()
     }
 
     static func removeFiles(_ run: RootDirectory) async throws {
         try await runBlocking {
-            for name in [MachineFiles.folder, "machine.json", "shim.sock", "shim.pid", "pid", "exit", "ns"] {
+            for name in [MachineFiles.folder, "machine.json", "shim.sock", "shim.pid", "pid", "exit", "ns", "root"] {
                 try run.removeTree(name)
             }
         }

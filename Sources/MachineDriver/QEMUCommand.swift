@@ -127,7 +127,7 @@ struct QEMUCommand: Sendable, Hashable {
             }
         }
         list += QEMUCommand.blockdev(top)
-        list += ["-device", "virtio-blk-pci,drive=root,serial=isle-root,bootindex=0"]
+        list += ["-device", "virtio-blk-pci,drive=root,serial=isle-root" + (isDirect ? "" : ",bootindex=0")]
         for (index, disk) in disks.enumerated() {
             list += file("file\(index)", disk.path, readOnly: disk.readOnly)
             list += QEMUCommand.blockdev([

@@ -32,7 +32,9 @@ struct KernelPartsTests {
     @Test(.enabled(if: access("/usr/bin/lz4", X_OK) == 0, "lz4 is not installed"))
     func unpacksWhatLZ4Packs() async throws {
         var plain: [UInt8] = []
-        for index in 0..<400_000 { plain += index % 7 == 0 ? Array("repeated text ".utf8) : [UInt8(index * index & 0xff)] }
+        for index in 0..<400_000 {
+            plain += index % 7 == 0 ? Array("repeated text ".utf8) : [UInt8(index * index & 0xff)]
+        }
         plain += [UInt8](repeating: 0, count: 9_000_000)
         let packed = try await ProcessRunner.check(
             "/usr/bin/lz4", ["-l", "-c", "-"], input: plain, limit: 64 << 20
@@ -46,7 +48,9 @@ struct KernelPartsTests {
 
     @Test func refusesDamagedLZ4() {
         // Block of 4 bytes: token 0xf0 with an endless literal length; a copy from before the beginning; cut-off offset.
-        for block: [UInt8] in [[0xf0, 0xff, 0xff, 0xff], [0x10, 0x41, 0x05, 0x00], [0x10, 0x41, 0x01], [0x40, 0x41]] {
+        for block: [UInt8] in [
+            [0xf0, 0xff, 0xff, 0xff], [0x10, 0x41, 0x05, 0x00], [0x10, 0x41, 0x01], [0x40, 0x41],
+        ] {
             let input = LZ4.legacyMagic + [UInt8(block.count), 0, 0, 0] + block
             #expect(throws: EngineError.self) { try LZ4.decodeLegacy(input, limit: 1 << 20) }
         }

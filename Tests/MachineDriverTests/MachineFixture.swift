@@ -50,6 +50,18 @@ final class MachineFixture: Sendable {
             stateDirectory: "\(folder.path)/state-\(id)", config: config)
     }
 
+    /// Runs `body` with a machine that is gone afterwards, whatever happens.
+    func withMachine(_ plan: LaunchPlan, _ body: (any InstanceHandle) async throws -> Void) async throws {
+        let handle = try await driver.create(plan)
+        do {
+            try await body(handle)
+        } catch {
+            try? await handle.delete()
+            throw error
+        }
+        try await handle.delete()
+    }
+
     /// A raw ext4 disk with busybox and a few files; `hasInit` adds busybox's init.
     func busyboxDisk(hasInit: Bool = false) async throws -> DiskRoot {
         let name = "disk-\(UInt32.random(in: 0...UInt32.max))"
@@ -59,7 +71,9 @@ final class MachineFixture: Sendable {
         }
         try root.writeFile(
             "\(name).d/bin/busybox", try readSmallFile("/bin/busybox", limit: 8 << 20), mode: 0o755, durable: false)
-        for applet in ["sh", "cat", "echo", "uname", "id", "sleep", "stty", "head", "true", "ps", "poweroff", "ls", "ip"] {
+        for applet in [
+            "sh", "cat", "echo", "uname", "id", "sleep", "stty", "head", "true", "ps", "poweroff", "ls", "ip",
+        ] {
             try root.makeSymbolicLink("\(name).d/bin/\(applet)", target: "busybox")
         }
         if hasInit {
@@ -76,7 +90,8 @@ final class MachineFixture: Sendable {
     func disk(from source: String, name: String, size: String) async throws -> DiskRoot {
         let path = "\(folder.path)/\(name).img"
         try await ProcessRunner.check(
-            "/usr/sbin/mke2fs", ["-q", "-t", "ext4", "-L", "isle-root", "-O", "^has_journal", "-d", source, path, size],
+            "/usr/sbin/mke2fs",
+            ["-q", "-t", "ext4", "-L", "isle-root", "-O", "^has_journal", "-d", source, path, size],
             timeout: .seconds(120))
         return DiskRoot(path: path, format: .raw, boot: .kernel)
     }

@@ -7,7 +7,8 @@ import Testing
 @testable import MachineDriver
 
 /// Machines under real QEMU. Without KVM a boot takes seconds, so each test asks much of one machine.
-@Suite(.serialized, .enabled(if: MachineFixture.isReady, Comment(rawValue: MachineFixture.needs)), .timeLimit(.minutes(3)))
+@Suite(
+    .serialized, .enabled(if: MachineFixture.isReady, Comment(rawValue: MachineFixture.needs)), .timeLimit(.minutes(3)))
 struct RealMachineTests {
     private let fixture: MachineFixture
 
@@ -17,19 +18,118 @@ struct RealMachineTests {
         let plan = try fixture.plan(
             ["sh", "-c", "echo $GREETING from $(uname -n); id -u; read line; echo got $line; exit 7"],
             disk: try await fixture.busyboxDisk())
-        let handle = try await fixture.driver.create(plan)
-        let session = try #require(try await handle.attach?.attach(withInput: true))
-        try await handle.start()
-        #expect(await handle.pid != nil)
-        _ = try await fixture.readAll(session.streams.output, until: "0\n")
-        let line = Array("typed\n".utf8)
+        try await fixture.withMachine(plan) { handle in
+            let session = try #require(try await handle.attach?.attach(withInput: true))
+            try await handle.start()
+            #expect(await handle.pid != nil)
+            _ = try await fixture.readAll(session.streams.output, until: "0\n")
+            let line = Array("typed\n".utf8)
+            _ = write(session.streams.input?.raw ?? -1, line, line.count)
+            let exit = try await handle.wait()
+            #expect(exit.code == 7 && exit.signal == nil, "\(exit)\n\(fixture.log(plan))")
+            let log = fixture.log(plan)
+            for text in ["hello from guest", "got typed"] { #expect(log.contains(text)) }
+            try await handle.delete()
+        }
+        let left = try RootDirectory(path: plan.runDirectory).list().map(\.name.text)
+        #expect(left == [])
+    }
+
+    @Test func programsRunBesideTheGuestsInit() async throws {
+        let plan = try fixture.plan(disk: try await fixture.busyboxDisk(hasInit: true))
+        try await fixture.withMachine(plan) { handle in
+            try await handle.start()
+            let hello = try await fixture.run(
+                handle, ["sh", "-c", "echo $A; id -u; pwd; cat; echo bad >&2; exit 5"], user: "web", directory: "/tmp",
+                input: "from outside\n", environment: ["A=b c"])
+            #expect(hello.output == "b c\n33\n/tmp\nfrom outside\n")
+            #expect(hello.error == "bad\n" && hello.exit.code == 5)
+            #expect(fixture.log(plan).contains("init is up"), "the guest's own init runs")
+            #expect(try await fixture.run(handle, ["cat", "/proc/1/comm"]).output == "init\n")
+
+            try await failuresAreNamed(handle)
+            try await terminalWorks(handle)
+            try await muchDataPasses(handle)
+            try await pausesAndCounts(handle)
+            let again = try await outlivesTheDaemon(handle, plan)
+
+            try await again.requestStop(signal: nil)
+            let exit = try await again.wait()
+            #expect(exit.code == 0 && exit.signal == nil)
+        }
+    }
+
+    private func failuresAreNamed(_ handle: any InstanceHandle) async throws {
+        let missing = await #expect(throws: EngineError.self) { try await fixture.run(handle, ["no-such-program"]) }
+        #expect(missing?.code == .notFound && missing?.message.contains("no-such-program") == true)
+        let user = await #expect(throws: EngineError.self) {
+            try await fixture.run(handle, ["id"], user: "nobody-here")
+        }
+        #expect(user?.code == .notFound)
+        let folder = await #expect(throws: EngineError.self) { try await fixture.run(handle, ["/etc/passwd"]) }
+        #expect(folder?.code == .invalidArgument)
+        let huge = await #expect(throws: EngineError.self) {
+            try await fixture.run(handle, ["echo", String(repeating: "x", count: 40_000)])
+        }
+        #expect(huge?.code == .invalidArgument)
+    }
+
+    private func terminalWorks(_ handle: any InstanceHandle) async throws {
+        let exec = try #require(handle.exec)
+        let session = try await exec.exec(
+            ProcessSpec(arguments: ["sh", "-c", "stty size; read x; stty size; sleep 60"]),
+            stdio: StdioOptions(terminal: true, openStdin: true, size: TerminalSize(columns: 91, rows: 17)))
+        #expect(session.streams.error == nil)
+        let output = session.streams.output
+        #expect(try await fixture.readAll(output, until: "17 91").contains("17 91"))
+        try await session.resize(TerminalSize(columns: 40, rows: 12))
+        let line = Array("\n".utf8)
         _ = write(session.streams.input?.raw ?? -1, line, line.count)
-        let exit = try await handle.wait()
-        #expect(exit.code == 7 && exit.signal == nil, "\(exit)\n\(fixture.log(plan))")
-        let log = fixture.log(plan)
-        for text in ["hello from guest", "got typed"] { #expect(log.contains(text)) }
-        try await handle.delete()
-        try await handle.delete()
-        #expect(try RootDirectory(path: plan.runDirectory).list().isEmpty)
+        #expect(try await fixture.readAll(output, until: "12 40").contains("12 40"))
+        // The terminal's own interrupt character.
+        let interrupt: [UInt8] = [3]
+        _ = write(session.streams.input?.raw ?? -1, interrupt, 1)
+        #expect(try await session.wait().code == 130)
+    }
+
+    private func muchDataPasses(_ handle: any InstanceHandle) async throws {
+        let result = try await fixture.run(handle, ["head", "-c", "3000000", "/dev/zero"])
+        #expect(result.output.utf8.count == 3_000_000 && result.exit.code == 0)
+        let text = String(repeating: "0123456789abcde\n", count: 3000)
+        #expect(try await fixture.run(handle, ["cat"], input: text).output == text)
+        let exec = try #require(handle.exec)
+        let session = try await exec.exec(ProcessSpec(arguments: ["sleep", "60"]), stdio: StdioOptions())
+        try await session.signal(SIGTERM)
+        #expect(try await session.wait().signal == SIGTERM)
+    }
+
+    private func pausesAndCounts(_ handle: any InstanceHandle) async throws {
+        let pause = try #require(handle.pause)
+        try await pause.pause()
+        #expect(try await pause.isPaused)
+        try await pause.resume()
+        #expect(try await !pause.isPaused)
+        let usage = try #require(try await handle.usage?.usage())
+        #expect(usage.cpuNanoseconds ?? 0 > 100_000_000 && usage.memory ?? 0 > 16 << 20 && usage.processes ?? 0 > 1)
+        try await handle.limits?.apply(Limits(cpuSet: "0", memory: 192 << 20))
+        let error = await #expect(throws: EngineError.self) { try await handle.limits?.apply(Limits(memory: 1 << 40)) }
+        #expect(error?.code == .unsupported)
+    }
+
+    private func outlivesTheDaemon(_ handle: any InstanceHandle, _ plan: LaunchPlan) async throws
+        -> any InstanceHandle
+    {
+        let pid = await handle.pid
+        // A daemon that died has closed its connections.
+        await (handle as? MachineHandle)?.disconnect()
+        let next = try MachineFixture().driver
+        let found = try await next.reattach(
+            plan.id, kind: .machine, runDirectory: plan.runDirectory, stateDirectory: plan.stateDirectory)
+        guard case .running(let again) = found else {
+            throw EngineError(.internal, "not found again: \(found)")
+        }
+        #expect(await again.pid == pid)
+        #expect(try await fixture.run(again, ["echo", "again"]).output == "again\n")
+        return again
     }
 }

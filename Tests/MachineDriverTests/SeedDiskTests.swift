@@ -12,7 +12,8 @@ struct SeedDiskTests {
     ]
 
     private static let canMount =
-        getuid() == 0 && String(decoding: (try? readSmallFile("/proc/filesystems")) ?? [], as: UTF8.self).contains("\tvfat")
+        getuid() == 0
+        && String(decoding: (try? readSmallFile("/proc/filesystems")) ?? [], as: UTF8.self).contains("\tvfat")
 
     /// The kernel's own FAT driver is the judge.
     @Test(.enabled(if: canMount, "root and a kernel with vfat are needed"))
