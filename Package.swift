@@ -135,7 +135,7 @@ let package = Package(
         tests("GuestCore", ["CHost"]),
         tests("MachineDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "QMP", "GuestCore"]),
         tests("DriverKit"),
-        tests("Client", ["WireTypes"]),
+        tests("Client", ["WireTypes", "Model", "CHost", "isle"]),
         tests("CLIKit", ["WireTypes"]),
         tests("LinuxHost", ["Model"]),
         tests("WireTypes"),

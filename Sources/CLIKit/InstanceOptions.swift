@@ -200,7 +200,8 @@ struct CPULimit {
 
     init(_ text: String) throws(UsageError) {
         let isSet = text.contains("-") || text.contains(",")
-        if isSet, text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 45 || $0 == 44 }) {
+        let parts = text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "," || $0 == "-" })
+        if isSet, parts.allSatisfy({ UInt16($0) != nil && !$0.hasPrefix("+") }) {
             count = text
         } else if let whole = Int(text), whole > 0 {
             count = String(whole)

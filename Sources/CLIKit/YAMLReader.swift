@@ -84,6 +84,7 @@ private struct YAMLReader {
     private mutating func map(indent: Int) throws(UsageError) -> JSONValue {
         var object: [String: JSONValue] = [:]
         while next < lines.count, lines[next].indent == indent, let (name, rest) = key(lines[next].content) {
+            if lines[next].content.hasPrefix("\t") { throw refusal("is indented with a tab") }
             guard object[name] == nil else { throw refusal("repeats the key '\(PlainText.escaped(name))'") }
             if rest.isEmpty || rest.hasPrefix("#") {
                 next += 1

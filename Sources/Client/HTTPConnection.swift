@@ -79,8 +79,9 @@ final class HTTPConnection {
         var index = bytes.startIndex
         while let newline = bytes[index...].firstIndex(of: 10) {
             let following = bytes[(newline + 1)...].prefix(2)
-            if following.first == 10 { return (newline, newline + 2) }
-            if following.elementsEqual([13, 10]) { return (newline, newline + 3) }
+            let end = newline > bytes.startIndex && bytes[newline - 1] == 13 ? newline - 1 : newline
+            if following.first == 10 { return (end, newline + 2) }
+            if following.elementsEqual([13, 10]) { return (end, newline + 3) }
             index = newline + 1
         }
         return nil

@@ -14,6 +14,8 @@ public final class Session {
         public var detachKeys: DetachKeys?
         /// Without a terminal: pass SIGINT, SIGTERM and their like on to the process.
         public var proxiesSignals = true
+        /// The local descriptors at the other end: standard input, output and error.
+        public var descriptors = (input: STDIN_FILENO, output: STDOUT_FILENO, error: STDERR_FILENO)
         public init() {}
     }
 
@@ -63,10 +65,14 @@ public final class Session {
         self.main = main
         var outputs: [Output] = []
         if options.terminal {
-            outputs.append(Output(socket: main, queue: OutputQueue(STDOUT_FILENO)))
+            outputs.append(Output(socket: main, queue: OutputQueue(options.descriptors.output)))
         } else {
-            if let output = try open("1") { outputs.append(Output(socket: output, queue: OutputQueue(STDOUT_FILENO))) }
-            if let errors = try open("2") { outputs.append(Output(socket: errors, queue: OutputQueue(STDERR_FILENO))) }
+            if let output = try open("1") {
+                outputs.append(Output(socket: output, queue: OutputQueue(options.descriptors.output)))
+            }
+            if let errors = try open("2") {
+                outputs.append(Output(socket: errors, queue: OutputQueue(options.descriptors.error)))
+            }
         }
         self.outputs = outputs
         control = try open("control")

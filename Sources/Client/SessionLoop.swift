@@ -7,7 +7,8 @@ extension Session {
     public func run(starting: API.Operation? = nil) throws -> End {
         let signals = try SignalSource(Self.signals)
         let raw =
-            options.terminal && options.input && Terminal.isTerminal(STDIN_FILENO) ? try RawTerminal(STDIN_FILENO) : nil
+            options.terminal && options.input && Terminal.isTerminal(options.descriptors.input)
+            ? try RawTerminal(options.descriptors.input) : nil
         defer { raw?.restore() }
         let start = try starting.map { try PendingOperation(client, $0.id) }
         var loop = SessionLoop(session: self, signals: signals, terminal: raw, start: start)
@@ -74,11 +75,11 @@ private struct SessionLoop {
         if session.outcome == nil { watch(session.pendingDescriptor, POLLIN) { try $0.takeOutcome() } }
         if let start { watch(start.fileDescriptor, POLLIN) { try $0.takeStart(start) } }
         if !session.inputEnded && session.main.outgoingCount < Self.highWater && !session.main.isClosed {
-            watch(STDIN_FILENO, POLLIN) { try $0.readInput() }
+            watch(session.options.descriptors.input, POLLIN) { try $0.readInput() }
         }
         for output in session.outputs {
             if output.queue.count > 0 { watch(output.queue.descriptor, POLLOUT) { _ in } }
-            if output.queue.isBroken { output.socket.close() }
+            if output.queue.isBroken && !output.socket.isClosed { output.socket.abandon() }
             watchSocket(output.socket, reading: output.queue.count < Self.highWater, watch) {
                 try $0.handle(output.socket.receive(), of: output)
             }
@@ -129,7 +130,7 @@ private struct SessionLoop {
 
     private mutating func readInput() throws {
         var bytes = [UInt8](repeating: 0, count: 1 << 15)
-        let got = bytes.withUnsafeMutableBytes { read(STDIN_FILENO, $0.baseAddress, $0.count) }
+        let got = bytes.withUnsafeMutableBytes { read(session.options.descriptors.input, $0.baseAddress, $0.count) }
         if got < 0 && (errno == EINTR || errno == EAGAIN) { return }
         guard got > 0 else { return session.endInput() }
         bytes.removeLast(bytes.count - got)
@@ -156,7 +157,9 @@ private struct SessionLoop {
             switch signal {
             case SIGWINCH, SIGCONT:
                 if signal == SIGCONT { try terminal?.enter() }
-                if session.options.terminal, let size = Terminal.size(of: STDOUT_FILENO) { session.sendSize(size) }
+                if session.options.terminal, let size = Terminal.size(of: session.options.descriptors.output) {
+                    session.sendSize(size)
+                }
             case _ where terminal != nil || !session.options.proxiesSignals || session.control == nil:
                 end = .interrupted(signal: signal)
             default:

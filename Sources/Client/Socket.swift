@@ -43,6 +43,9 @@ final class Socket {
     /// Bytes that are read and not yet used.
     var unread: ArraySlice<UInt8> { buffer[consumed...] }
 
+    /// Ends the connection in both directions; the descriptor stays.
+    func shutdown() { _ = Glibc.shutdown(fileDescriptor, Int32(SHUT_RDWR)) }
+
     /// Uses up the first `count` unread bytes.
     func consume(_ count: Int) {
         consumed += count
@@ -58,11 +61,15 @@ final class Socket {
     /// Reads more into the buffer; false at the end of the stream.
     func fill(_ deadline: Deadline) throws(ClientError) -> Bool {
         if isAtEnd { return false }
-        try wait(for: Int16(POLLIN), deadline)
-        return try fillAvailable()
+        let before = buffer.count
+        while true {
+            try wait(for: Int16(POLLIN), deadline)
+            guard try fillAvailable() else { return false }
+            if buffer.count > before { return true }
+        }
     }
 
-    /// Reads what is there, at most 64 KiB, after poll(2) said that something is; false at the end of the stream.
+    /// Reads what is there, at most 64 KiB and perhaps nothing; false at the end of the stream.
     func fillAvailable() throws(ClientError) -> Bool {
         let room = 1 << 16
         let old = buffer.count
@@ -70,7 +77,7 @@ final class Socket {
         buffer.reserveCapacity(old + room)
         withUnsafeTemporaryAllocation(byteCount: room, alignment: 16) { space in
             repeat {
-                got = recv(descriptor.raw, space.baseAddress, room, 0)
+                got = recv(descriptor.raw, space.baseAddress, room, Int32(MSG_DONTWAIT))
             } while got < 0 && errno == EINTR
             if got > 0 { buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: space[..<got])) }
         }

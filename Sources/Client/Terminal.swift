@@ -21,11 +21,6 @@ public enum Terminal {
         guard isle_cli_window_size(descriptor, &columns, &rows) == 0, columns > 0, rows > 0 else { return nil }
         return WindowSize(columns: columns, rows: rows)
     }
-
-    /// Sets the window size, of a pseudo-terminal's master mostly.
-    public static func setSize(_ size: WindowSize, of descriptor: Int32) {
-        _ = isle_cli_set_window_size(descriptor, size.columns, size.rows)
-    }
 }
 
 /// A terminal in raw mode: every key comes through as it is typed. One at a time. The settings come back with

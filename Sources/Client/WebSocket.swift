@@ -39,6 +39,14 @@ final class WebSocket {
         closeSent = true
     }
 
+    /// Closes without waiting for the other side's farewell, where nobody cares for what it still sends.
+    func abandon() {
+        close()
+        flush()
+        isClosed = true
+        socket.shutdown()
+    }
+
     private func queue(_ frame: WebSocketFrame) {
         outgoing += frame.encoded(mask: UInt32.random(in: .min ... .max))
     }

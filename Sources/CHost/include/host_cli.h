@@ -44,12 +44,6 @@ static inline int isle_cli_window_size(int fd, unsigned short *columns, unsigned
     return 0;
 }
 
-/// Sets the window size of the terminal `fd`; 0 or a negative errno.
-static inline int isle_cli_set_window_size(int fd, unsigned short columns, unsigned short rows) {
-    struct winsize size = {.ws_col = columns, .ws_row = rows};
-    return ioctl(fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
-}
-
 /// Blocks `signals` and gives a non-blocking signalfd(2) that delivers them; `previous` receives the mask to
 /// restore. The descriptor or a negative errno.
 static inline int isle_cli_signals_open(const int *signals, int count, sigset_t *previous) {
