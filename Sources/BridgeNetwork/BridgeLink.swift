@@ -134,6 +134,12 @@ struct HostLink: Sendable, Hashable {
         return alias.dropFirst(aliasPrefix.count).split(separator: ":").first.map(String.init)
     }
 
+    /// What a port of the bridge needs. With br_netfilter, which Docker loads, a guest that reaches itself through a
+    /// published port is translated inside the bridge, so that its frames go back by the port they came in by.
+    static func portSettings(_ endpoint: CheckedEndpoint) -> LinkSettings {
+        LinkSettings(ipv6LinkLocal: false, hairpin: endpoint.ports.isEmpty ? nil : true)
+    }
+
     /// A name that no link has: an old link of the same endpoint may still be on its way out.
     static func randomName() -> String {
         let digits = String(UInt64.random(in: 0..<(1 << 44)), radix: 16)

@@ -36,8 +36,9 @@ extension BridgeNetwork {
                     .change(
                         .name(name),
                         LinkSettings(
-                            mtu: network.managed.spec.mtu.map { UInt32($0) }, master: network.bridge,
-                            ipv6LinkLocal: false),
+                            mtu: network.managed.spec.mtu.map { UInt32($0) }, master: network.bridge)),
+                    .change(
+                        .name(name), HostLink.portSettings(checked),
                         alias: HostLink.alias(bridge: network.managed.spec.bridge, key: checked.key)),
                     .change(.name(name), LinkSettings(up: true)),
                 ])

@@ -62,7 +62,7 @@ struct ForeignFirewall {
                 commands += present.map(Self.delete).joined()
                 for match in wanted {
                     commands +=
-                        "insert rule \(blocker.family) \"\(blocker.table)\" \"\(blocker.entry)\" \(match) "
+                        "insert rule \(blocker.family) \(blocker.table) \(blocker.entry) \(match) "
                         + "counter accept comment \"\(network.ruleComment)\"\n"
                 }
             }
@@ -76,7 +76,7 @@ struct ForeignFirewall {
     }
 
     private static func delete(_ rule: Ruleset.Rule) -> String {
-        "delete rule \(rule.family) \"\(rule.table)\" \"\(rule.chain)\" handle \(rule.handle)\n"
+        "delete rule \(rule.family) \(rule.table) \(rule.chain) handle \(rule.handle)\n"
     }
 
     private func matches(_ blocker: Blocker) -> [String] {

@@ -22,7 +22,7 @@ struct VethConnection {
             try session.perform([
                 .makeVeth(LinkSettings(name: name, mtu: mtu, master: network.bridge), peer: peer, namespace: namespace),
                 .change(
-                    .name(name), LinkSettings(ipv6LinkLocal: false),
+                    .name(name), HostLink.portSettings(endpoint),
                     alias: HostLink.alias(bridge: spec.bridge, key: endpoint.key)),
                 .change(.name(name), LinkSettings(up: true)),
             ])

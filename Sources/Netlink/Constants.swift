@@ -56,7 +56,9 @@ enum LinkAttribute {
     static let extendedMask: UInt16 = 29
     static let infoKind: UInt16 = 1
     static let infoData: UInt16 = 2
+    static let infoSlaveData: UInt16 = 5
     static let vethPeer: UInt16 = 1
+    static let bridgePortHairpin: UInt16 = 4
     static let inet6AddressGenerationMode: UInt16 = 8
     /// Leave statistics out of a dump.
     static let filterSkipStatistics: UInt32 = 1 << 3

@@ -26,10 +26,13 @@ public struct LinkSettings: Sendable, Hashable {
     /// False: no IPv6 link-local address is made by itself when it is set up (a port of a bridge needs none). Only for
     /// a link that is there already, in a request before the one that sets it up.
     public var ipv6LinkLocal: Bool?
+    /// Of a port of a bridge: whether frames may leave by the port that they came in by. Only for a link that is a
+    /// port already.
+    public var hairpin: Bool?
 
     public init(
         name: String? = nil, mac: MACAddress? = nil, mtu: UInt32? = nil, master: UInt32? = nil, up: Bool? = nil,
-        ipv6LinkLocal: Bool? = nil
+        ipv6LinkLocal: Bool? = nil, hairpin: Bool? = nil
     ) {
         self.name = name
         self.mac = mac
@@ -37,6 +40,7 @@ public struct LinkSettings: Sendable, Hashable {
         self.master = master
         self.up = up
         self.ipv6LinkLocal = ipv6LinkLocal
+        self.hairpin = hairpin
     }
 }
 
@@ -117,6 +121,13 @@ extension MessageWriter {
         if let mac = settings.mac { attribute(LinkAttribute.address, mac.bytes) }
         if let mtu = settings.mtu { attribute(LinkAttribute.mtu, number: mtu) }
         if let master = settings.master { attribute(LinkAttribute.master, number: master) }
+        if let hairpin = settings.hairpin {
+            nested(LinkAttribute.linkInfo) { info in
+                info.nested(LinkAttribute.infoSlaveData) { port in
+                    port.attribute(LinkAttribute.bridgePortHairpin, [hairpin ? 1 : 0])
+                }
+            }
+        }
         if let linkLocal = settings.ipv6LinkLocal {
             nested(LinkAttribute.afSpec) { families in
                 families.nested(UInt16(AddressFamily.inet6)) { inet6 in

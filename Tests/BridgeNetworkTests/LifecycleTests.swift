@@ -83,7 +83,7 @@ struct LifecycleTests {
             let server = try EchoServer(in: web, port: 80)
             #expect(try hello(from: fixture.host, "127.0.0.1", 8080) == "10.77.0.1")
             try fixture.nft().run("flush ruleset")
-            #expect(try hello(from: fixture.host, "127.0.0.1", 8080) == nil)
+            #expect(try hello(from: fixture.host, "127.0.0.1", 8080, patience: 1) == nil)
             try await fixture.driver.up(fixture.network)
             #expect(try hello(from: fixture.host, "127.0.0.1", 8080) == "10.77.0.1")
             // The next publication mends it too, for everybody.
