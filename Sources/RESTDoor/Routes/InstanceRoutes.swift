@@ -1,0 +1,194 @@
+import DriverKit
+import Engine
+import HTTPTypes
+import Hummingbird
+import Model
+import WireTypes
+
+/// `/1.0/instances` and one instance.
+struct InstanceRoutes: Sendable {
+    let door: DoorParts
+    private var instances: InstanceService { door.engine.instances }
+
+    func add(to table: RouteTable) {
+        // The old names of LXD's API lead to the same things.
+        for root in ["instances", "containers", "virtual-machines"] {
+            table.add("/1.0/\(root)", [.get: { try await list($0, root) }, .post: { try await create($0) }])
+            table.add(
+                "/1.0/\(root)/:name",
+                [
+                    .get: { try await get($0) }, .put: { try await put($0) }, .patch: { try await patch($0) },
+                    .post: { try await rename($0) }, .delete: { try await delete($0) },
+                ])
+        }
+        table.add("/1.0/instances/:name/snapshots", [.get: { try await noSnapshots($0) }])
+        table.add("/1.0/instances/:name/backups", [.get: { try await noSnapshots($0) }])
+    }
+
+    private func list(_ call: Call, _ root: String) async throws -> Response {
+        let recursion = try call.recursion
+        let filter = try Filter(call.query("filter"))
+        let type: String? =
+            switch root {
+            case "containers": "container"
+            case "virtual-machines": "virtual-machine"
+            default: call.query("instance-type")
+            }
+        let views = await instances.list(project: call.project, withUsage: recursion == 2)
+        let rendered = views.map { API.Instance($0, full: recursion == 2) }
+            .filter { (type == nil || $0.type == type) && filter.matches($0) }
+        if recursion == 0 { return try Reply.sync(rendered.map { "/1.0/\(root)/\($0.name)" }) }
+        return try Reply.sync(rendered)
+    }
+
+    private func get(_ call: Call) async throws -> Response {
+        let full = try call.recursion > 0
+        let view = try await instances.get(try call.parameter("name"), project: call.project, withUsage: full)
+        let instance = API.Instance(view, full: full)
+        return try Reply.sync(instance, etag: try ETag.of(API.Instance(view).changeable))
+    }
+
+    private func create(_ call: Call) async throws -> Response {
+        let post = try await call.decode(API.InstancesPost.self)
+        let request = try Self.request(post, project: call.project)
+        if let name = request.name {
+            try Names.checkInstance(name)
+            if (try? await instances.get(name, project: call.project)) != nil {
+                throw EngineError(
+                    .alreadyExists, "an instance named \(Names.quoted(name)) exists already",
+                    hint: "choose another name or delete it first")
+            }
+        }
+        let resources = request.name.map { ["instances": ["/1.0/instances/\($0)"]] } ?? [:]
+        let (instances, project) = (instances, call.project)
+        return try await door.operation(
+            "Creating instance", project: project, resources: resources, mayCancel: true
+        ) { context in
+            let progress = ProgressRelay(context)
+            let view = try await instances.create(request) { progress.report($0) }
+            await progress.finish()
+            let name = view.record.name
+            let path = "/1.0/instances/\(name)"
+            await context.update(["name": .string(name), "instance": .string(path)])
+            if post.start { try await instances.start(name, project: project) }
+            return ["name": .string(name), "instance": .string(path), "kind": .string(view.record.kind.rawValue)]
+        }
+    }
+
+    /// What the engine is asked for.
+    private static func request(_ post: API.InstancesPost, project: String) throws -> CreateRequest {
+        var kind: InstanceKind?
+        if let text = post.kind, !text.isEmpty {
+            guard let value = InstanceKind(rawValue: text) else {
+                throw EngineError(
+                    .invalidArgument, "\(Names.quoted(text)) is not a kind",
+                    hint: "kinds: \(InstanceKind.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            kind = value
+        } else if post.type == "virtual-machine" {
+            kind = .machine
+        } else if !["", "container"].contains(post.type) {
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(post.type)) is not a type", hint: "container or virtual-machine")
+        }
+        guard post.source.type == "image" || post.source.type.isEmpty else {
+            throw EngineError(
+                .unsupported, "an instance cannot be made from a source of type \(Names.quoted(post.source.type))",
+                hint: "use an image")
+        }
+        var pull = CreateRequest.PullPolicy.missing
+        if let text = post.source.pull, !text.isEmpty {
+            guard let value = CreateRequest.PullPolicy(rawValue: text) else {
+                throw EngineError(
+                    .invalidArgument, "pull=\(Names.quoted(text)) is not a policy", hint: "missing, always or never")
+            }
+            pull = value
+        }
+        let image = [post.source.reference, post.source.alias, post.source.fingerprint].lazy
+            .compactMap { $0 }.first { !$0.isEmpty }
+        guard let image else {
+            throw EngineError(
+                .invalidArgument, "the source names no image", hint: "set source.reference, alias or fingerprint")
+        }
+        return CreateRequest(
+            project: project, name: post.name.isEmpty ? nil : post.name, kind: kind, image: image, pull: pull,
+            description: post.description, config: post.config.filter { !API.Instance.isShownOnly($0.key) },
+            devices: post.devices, profiles: post.profiles ?? ["default"], ephemeral: post.ephemeral)
+    }
+
+    private func put(_ call: Call) async throws -> Response {
+        let name = try call.parameter("name")
+        let put = try await call.decode(API.InstancePut.self)
+        if put.restore != nil { throw EngineError(.unsupported, "snapshots of instances are not offered") }
+        try await checkPrecondition(call, name)
+        let request = UpdateRequest(
+            description: put.description ?? "",
+            config: (put.config ?? [:]).filter { !API.Instance.isShownOnly($0.key) }, devices: put.devices ?? [:],
+            profiles: put.profiles ?? [], ephemeral: put.ephemeral ?? false)
+        let (instances, project) = (instances, call.project)
+        return try await door.operation(
+            "Updating instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
+        ) { _ in
+            _ = try await instances.update(name, project: project, request)
+            return [:]
+        }
+    }
+
+    private func patch(_ call: Call) async throws -> Response {
+        let name = try call.parameter("name")
+        let patch = try await call.decode(API.InstancePut.self)
+        let record = try await checkPrecondition(call, name).record
+        let config = patch.config.map { changes in
+            record.config.merging(changes.filter { !API.Instance.isShownOnly($0.key) }) { $1 }
+                .filter { !$0.value.isEmpty }
+        }
+        let devices = patch.devices.map { changes in record.devices.merging(changes) { $1 }.filter { !$0.value.isEmpty }
+        }
+        _ = try await instances.update(
+            name, project: call.project,
+            UpdateRequest(
+                description: patch.description, config: config, devices: devices, profiles: patch.profiles,
+                ephemeral: patch.ephemeral))
+        return try Reply.done()
+    }
+
+    @discardableResult
+    private func checkPrecondition(_ call: Call, _ name: String) async throws -> InstanceView {
+        let view = try await instances.get(name, project: call.project)
+        try call.checkPrecondition(try ETag.of(API.Instance(view).changeable))
+        return view
+    }
+
+    private func rename(_ call: Call) async throws -> Response {
+        let name = try call.parameter("name")
+        let post = try await call.decode(API.InstancePost.self)
+        if post.migration == true { throw EngineError(.unsupported, "instances cannot be migrated") }
+        try Names.checkInstance(post.name)
+        _ = try await instances.get(name, project: call.project)
+        let (instances, project) = (instances, call.project)
+        return try await door.operation(
+            "Renaming instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
+        ) { _ in
+            try await instances.rename(name, project: project, to: post.name)
+            return [:]
+        }
+    }
+
+    private func delete(_ call: Call) async throws -> Response {
+        let name = try call.parameter("name")
+        let force = call.flag("force")
+        _ = try await instances.get(name, project: call.project)
+        let (instances, project) = (instances, call.project)
+        return try await door.operation(
+            "Deleting instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
+        ) { _ in
+            try await instances.delete(name, project: project, force: force)
+            return [:]
+        }
+    }
+
+    private func noSnapshots(_ call: Call) async throws -> Response {
+        _ = try await instances.get(try call.parameter("name"), project: call.project)
+        return try Reply.sync([String]())
+    }
+}

@@ -1,0 +1,122 @@
+import DriverKit
+import Engine
+import FoundationEssentials
+import Glibc
+import HTTPTypes
+import Hummingbird
+import Model
+import WireTypes
+
+/// `/` and `/1.0`.
+struct ServerRoutes: Sendable {
+    let door: DoorParts
+
+    /// What was added to the API since LXD's 1.0 that clients look for, and Isle's own.
+    static let extensions = [
+        "storage", "network", "profile_description", "etag", "patch", "image_create_aliases", "event_lifecycle",
+        "event_lifecycle_requestor", "operation_description", "instances", "container_push", "container_exec_recording",
+        "container_exec_user_group_cwd", "container_exec_signal_handling", "exec_fd", "console", "network_leases",
+        "network_state", "network_nat", "network_description", "resources", "storage_api_volume_rename",
+        "container_protection_delete", "proxy", "container_local_cross_pool_handling", "instance_all_projects",
+        "virtual-machines", "api_filtering", "metrics", "event_project", "operation_location", "instances_state_total",
+        "isle_kinds", "isle_attach", "isle_logs", "isle_wait", "isle_doctor", "isle_kernels", "isle_oci_images",
+        "isle_image_history", "isle_image_prune", "isle_image_push", "isle_published_ports",
+    ]
+
+    func add(to table: RouteTable) {
+        table.add("/", [.get: { _ in try Reply.sync(["/1.0"]) }])
+        table.add(
+            "/1.0", [.get: { try await get($0) }, .put: { try await change($0) }, .patch: { try await change($0) }])
+        table.add("/1.0/projects", [.get: { try projects($0) }])
+        table.add("/1.0/projects/:name", [.get: { try project($0) }])
+        table.add("/1.0/cluster", [.get: { _ in try Reply.sync(cluster) }])
+        table.add("/1.0/certificates", [.get: { _ in try Reply.sync([String]()) }])
+        table.add("/1.0/warnings", [.get: { _ in try Reply.sync([String]()) }])
+    }
+
+    private func get(_ call: Call) async throws -> Response {
+        var server = API.Server()
+        server.apiExtensions = Self.extensions
+        server.environment = environment
+        server.config = [:]
+        return try Reply.sync(server, etag: try ETag.of(API.ServerPut()))
+    }
+
+    /// The daemon has no settings of its own that change while it runs.
+    private func change(_ call: Call) async throws -> Response {
+        let put = try await call.decode(API.ServerPut.self)
+        guard let key = put.config.keys.sorted().first(where: { !$0.hasPrefix("user.") }) else {
+            return try Reply.done()
+        }
+        throw EngineError(.invalidArgument, "unknown server key \(Names.quoted(key))")
+    }
+
+    private var environment: API.ServerEnvironment {
+        var environment = API.ServerEnvironment()
+        var name = utsname()
+        uname(&name)
+        func text(_ field: some Any) -> String {
+            withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        }
+        environment.architectures = [text(name.machine)]
+        environment.kernel = text(name.sysname)
+        environment.kernelArchitecture = text(name.machine)
+        environment.kernelVersion = text(name.release)
+        environment.driver = door.server.driver
+        environment.driverVersion = door.server.driverVersion
+        environment.firewall = door.server.firewall
+        let release = Self.osRelease
+        environment.osName = release["NAME"] ?? ""
+        environment.osVersion = release["VERSION_ID"] ?? ""
+        environment.server = "isle"
+        environment.serverName = door.server.name
+        environment.serverPID = Int(getpid())
+        environment.serverVersion = door.server.version
+        environment.storage = door.server.storage
+        environment.storageVersion = "1"
+        var driver = API.StorageDriver()
+        (driver.name, driver.version) = (door.server.storage, "1")
+        environment.storageSupportedDrivers = [driver]
+        environment.stateDirectory = door.engine.layout.state
+        environment.instanceKinds = door.server.kinds.map(\.rawValue)
+        return environment
+    }
+
+    /// os-release(5).
+    private static let osRelease: [String: String] = {
+        guard let data = try? Data(contentsOf: URL(filePath: "/etc/os-release")) else { return [:] }
+        var values: [String: String] = [:]
+        for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1)
+            if parts.count == 2 { values[String(parts[0])] = String(parts[1].filter { $0 != "\"" }) }
+        }
+        return values
+    }()
+
+    // One project and no cluster: LXD's clients ask for both before they do anything.
+
+    private func projects(_ call: Call) throws -> Response {
+        if try call.recursion == 0 { return try Reply.sync(["/1.0/projects/default"]) }
+        return try Reply.sync([defaultProject])
+    }
+
+    private func project(_ call: Call) throws -> Response {
+        let name = try call.parameter("name")
+        guard name == "default" else {
+            throw EngineError(.notFound, "project \(Names.quoted(name)) does not exist")
+        }
+        return try Reply.sync(defaultProject)
+    }
+
+    private var defaultProject: JSONValue {
+        [
+            "name": "default", "description": "The only project",
+            "config": [
+                "features.images": "true", "features.profiles": "true", "features.storage.volumes": "true",
+                "features.networks": "true",
+            ], "used_by": [],
+        ]
+    }
+
+    private var cluster: JSONValue { ["server_name": "", "enabled": false, "member_config": []] }
+}
