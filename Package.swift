@@ -42,6 +42,7 @@ let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", packa
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let tomlKit: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
@@ -124,7 +125,7 @@ let package = Package(
             [
                 "Model", "DriverKit", "Engine", "RESTDoor", "StateStore", "ContainerDriver", "MachineDriver",
                 "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ImageDepot", "LinuxHost", "DoorKit", "WireTypes",
-                argumentParser, logging, lifecycle, "CHost",
+                argumentParser, logging, lifecycle, unixSignals, "CHost",
             ]),
         module("EngineTesting", ["Model", "DriverKit", "OCI", "ContentStore"]),
         // Runs in a root where the toolchain's shared libraries are not to be seen.

@@ -6,6 +6,7 @@ import Logging
 import Model
 import RESTDoor
 import ServiceLifecycle
+import UnixSignals
 
 /// The daemon.
 @main
