@@ -100,7 +100,7 @@ let package = Package(
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
         module(
             "ImageDepot",
-            ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry"]),
+            ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry", "ImageFormats"]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(
@@ -152,5 +152,6 @@ let package = Package(
         tests(
             "Registry", ["Model", "OCI", "LinuxHost", "ContentStore", nioCore, nioPosix, nioHTTP1]),
         tests("ImageFormats", ["Model", "OCI", "LinuxHost", "ContentStore", "Archive"]),
+        tests("ImageDepot", ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore"]),
     ]
 )
