@@ -144,6 +144,7 @@ let package = Package(
         tests("Nftables", ["Model", "Netlink"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", logging]),
         tests("Archive", ["Model", "LinuxHost", "CHost", crypto]),
+        tests("DiskImages", ["Model", "LinuxHost", "Archive"]),
         tests("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "EngineTesting"]),
         tests("ShimCore"),
         tests("ShimClient", ["Model", "LinuxHost", "ShimCore", "CHost"]),
