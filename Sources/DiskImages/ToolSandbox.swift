@@ -71,7 +71,8 @@ struct ToolSandbox: Sendable {
     private func start(_ tool: String, _ arguments: [String], streams: Spawn.Streams) async throws -> Pidfd {
         let wrapped =
             [
-                "--as=\(Self.memory)", "--cpu=\(processorTime)", "--fsize=\(outputLimit)", "--core=0", "--nofile=256",
+                "--as=\(Self.memory)", "--cpu=\(processorTime):\(processorTime + 5)", "--fsize=\(outputLimit)",
+                "--core=0", "--nofile=256",
                 "--", "/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", "--no-new-privs",
                 "--inh-caps=-all", "--bounding-set=-all", "--", "/usr/bin/\(tool)",
             ] + arguments
