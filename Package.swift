@@ -101,7 +101,7 @@ let package = Package(
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
         module(
             "ImageDepot",
-            ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry"]),
+            ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry", "ImageFormats"]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(
@@ -145,6 +145,7 @@ let package = Package(
         tests("Nftables", ["Model", "Netlink"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", logging]),
         tests("Archive", ["Model", "LinuxHost", "CHost", crypto]),
+        tests("DiskImages", ["Model", "LinuxHost", "Archive"]),
         tests("OverlayStorage", ["Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "EngineTesting"]),
         tests("ShimCore"),
         tests("ShimClient", ["Model", "LinuxHost", "ShimCore", "CHost"]),
@@ -153,5 +154,6 @@ let package = Package(
         tests(
             "Registry", ["Model", "OCI", "LinuxHost", "ContentStore", nioCore, nioPosix, nioHTTP1]),
         tests("ImageFormats", ["Model", "OCI", "LinuxHost", "ContentStore", "Archive"]),
+        tests("ImageDepot", ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore"]),
     ]
 )

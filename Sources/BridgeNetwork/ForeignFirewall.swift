@@ -26,7 +26,7 @@ struct ForeignFirewall {
     static func blockers(in ruleset: Ruleset, hook: String, ignoring ownTables: (String) -> Bool) -> [Blocker] {
         ruleset.chains.compactMap { chain in
             guard chain.hook == hook, chain.type == "filter", ["ip", "ip6", "inet"].contains(chain.family),
-                !ownTables(chain.table)
+                !ownTables(chain.table), isIdentifier(chain.table), isIdentifier(chain.name)
             else { return nil }
             let rules = ruleset.rules.filter {
                 $0.family == chain.family && $0.table == chain.table && $0.chain == chain.name
@@ -37,6 +37,14 @@ struct ForeignFirewall {
             return Blocker(
                 family: chain.family, table: chain.table, chain: chain.name, hook: hook,
                 entry: jumpsToUsers ? "DOCKER-USER" : chain.name)
+        }
+    }
+
+    /// Whether a name can stand in a command; nft's language has no quotes for others.
+    static func isIdentifier(_ name: String) -> Bool {
+        guard let first = name.utf8.first, HostNames.isLetter(first) || first == 0x5f else { return false }
+        return name.utf8.allSatisfy {
+            HostNames.isLetter($0) || HostNames.isDigit($0) || [0x2d, 0x2e, 0x5f].contains($0)
         }
     }
 
@@ -72,7 +80,10 @@ struct ForeignFirewall {
 
     /// Commands that take away every rule of ours from the tables of others.
     func remove(from ruleset: Ruleset, ignoring ownTables: (String) -> Bool) -> String {
-        ruleset.rules.filter { $0.comment == network.ruleComment && !ownTables($0.table) }.map(Self.delete).joined()
+        ruleset.rules.filter {
+            $0.comment == network.ruleComment && !ownTables($0.table) && Self.isIdentifier($0.table)
+                && Self.isIdentifier($0.chain)
+        }.map(Self.delete).joined()
     }
 
     private static func delete(_ rule: Ruleset.Rule) -> String {

@@ -14,6 +14,7 @@ public struct ImageDepot: ImageSource {
     let root: String
     /// A folder for work in progress, emptied at each start.
     let temporary: String
+    let guarded = PruneGuard()
 
     /// - Parameters:
     ///   - root: folder of the content store.
@@ -37,10 +38,14 @@ public struct ImageDepot: ImageSource {
         progress: @escaping @Sendable (DriverKit.TransferProgress) -> Void
     ) async throws -> IncomingImage {
         let transfer = ImageTransfer(client: client, store: store)
-        let image = try await transfer.pull(
-            try ImageReference(parsing: reference), credentials: credentials.map(Self.credentials),
-            progress: { progress(Self.report("pulling", $0)) })
-        return incoming(image)
+        let reference = try ImageReference(parsing: reference)
+        let platform = try Platform(parsing: architecture)
+        return try await guarded.sparing {
+            let image = try await transfer.pull(
+                reference, platform: platform, credentials: credentials.map(Self.credentials),
+                progress: { progress(Self.report("pulling", $0)) })
+            return [incoming(image)]
+        }[0]
     }
 
     public func push(
@@ -68,7 +73,9 @@ public struct ImageDepot: ImageSource {
     }
 
     public func prune(keeping: Set<String>) async throws -> Int64 {
-        let needed = try await store.reachable(from: try keeping.map { try ContentDigest($0) })
+        let roots = try Set(keeping.map { try ContentDigest($0) })
+        guard let recent = guarded.forPrune(recorded: roots) else { return 0 }
+        let needed = try await store.reachable(from: roots.union(recent))
         return try await store.prune(keeping: needed, grace: .zero).values.reduce(0) { $0 + $1.diskUsage }
     }
 
@@ -81,26 +88,17 @@ public struct ImageDepot: ImageSource {
 
     /// What the engine is told of an image in the store.
     func incoming(_ image: StoredImage, names: [String] = [], properties: [String: String] = [:]) -> IncomingImage {
-        IncomingImage(
+        var properties = properties
+        if let firmware = image.disk?.firmware { properties["firmware"] = firmware }
+        return IncomingImage(
             digest: image.manifest.description, manifestMediaType: image.mediaType,
             configDigest: image.config.description, content: image.content,
-            architecture: Self.machine(image.platform.architecture), config: image.imageConfig,
+            architecture: image.content == .module ? "" : image.platform.machine, config: image.imageConfig,
             layers: image.layers.map {
                 ImageRecord.Layer(
                     digest: $0.digest.description, diffID: ($0.diffID ?? $0.digest).description, size: $0.size,
                     mediaType: $0.mediaType)
             }, size: image.size, createdAt: image.created.flatMap(Self.seconds), names: names, properties: properties)
-    }
-
-    /// The name uname(2) has for an architecture that OCI names as Go does; empty for WASM.
-    private static func machine(_ architecture: String) -> String {
-        switch architecture {
-        case "amd64": "x86_64"
-        case "arm64": "aarch64"
-        case "386": "i686"
-        case "wasm": ""
-        default: architecture
-        }
     }
 
     private static func seconds(_ text: String) -> Double? {

@@ -90,7 +90,14 @@ public final class ShimConnection: Sendable {
         let error = try Spawn.pipe()
         try await socket.send(.exec, [file] + [input?.read, output.write, error.write].compactMap { $0 })
         for end in [input?.read, output.write, error.write] { end?.close() }
-        let (reply, _) = try await answer(socket)
+        let reply: ShimReply
+        do {
+            reply = try await answer(socket).0
+        } catch var failure as EngineError where failure.message.isEmpty {
+            // The runtime has ended; what it said is in the stream that it had.
+            failure.message = await words(in: error.read)
+            throw failure
+        }
         guard case .started(let pid) = reply else { throw unexpected(reply) }
         return ShimExecSession(
             socket: socket, pid: pid, path: path, input: input?.write, output: output.read, error: error.read)
@@ -150,6 +157,16 @@ public final class ShimConnection: Sendable {
         } catch is ShimGone {
             throw gone()
         }
+    }
+
+    /// What is in the pipe now, at most 8 KiB.
+    private func words(in descriptor: OwnedDescriptor) async -> String {
+        _ = isle_nonblocking(descriptor.raw, 1)
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        let count = isle_read(descriptor.raw, &buffer, buffer.count)
+        let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        let lines = text.split(whereSeparator: \.isNewline).joined(separator: "\n")
+        return lines.isEmpty ? "the runtime failed without a word" : lines
     }
 
     private func duplicate(_ descriptor: OwnedDescriptor) throws -> OwnedDescriptor {

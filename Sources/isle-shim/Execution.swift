@@ -41,7 +41,9 @@ final class Execution {
         var detaches = false
         var words: [String] = []
         if request.terminal {
-            console = try Console(number, in: instance.directory, path: instance.spec.directory)
+            console = try Console(
+                number, in: instance.directory, path: instance.spec.directory, size: (request.columns, request.rows),
+                instance.loop)
         }
         for argument in request.arguments {
             if argument.utf8.elementsEqual("{console}".utf8) {
@@ -112,7 +114,7 @@ final class Execution {
 
     private func runtimeEnded(_ status: Int32, _ errors: Int32) {
         var errors = errors
-        var master = console.map { $0.master() } ?? -1
+        var master = console.map { $0.finish() } ?? -1
         console = nil
         defer {
             closeIfOpen(&errors)
@@ -120,7 +122,7 @@ final class Execution {
             _ = isle_unlink(pidFile)
         }
         guard status == 0 else {
-            let words = errors >= 0 ? wordsIn(errors) : ""
+            let words = errors >= 0 ? runtimeWords(errors, master) : ""
             // Without a terminal the client has the runtime's words in its own error stream.
             return failed(ShimFailure(.runtime, words.isEmpty && request.terminal ? describe(status) : words))
         }
@@ -129,7 +131,6 @@ final class Execution {
         }
         if request.terminal {
             guard master >= 0 else { return failed(ShimFailure(.runtime, "the runtime handed over no terminal")) }
-            if request.columns > 0 { _ = isle_terminal_size(master, request.columns, request.rows) }
         }
         started(pid, master: master)
     }
@@ -147,6 +148,7 @@ final class Execution {
     }
 
     private func failed(_ failure: ShimFailure) {
+        dropConsole(console)
         console = nil
         instance.children.releaseStrays()
         reply(.failed(failure))

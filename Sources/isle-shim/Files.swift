@@ -67,6 +67,12 @@ func wordsIn(_ descriptor: Int32) -> String {
     return String(decoding: bytes.drop { $0 <= 0x20 }, as: UTF8.self)
 }
 
+/// What a runtime said before it failed: on its standard error, or, once that is the new terminal, there.
+func runtimeWords(_ errors: Int32, _ master: Int32) -> String {
+    let words = wordsIn(errors)
+    return words.isEmpty && master >= 0 ? wordsIn(master) : words
+}
+
 /// `pid starttime`, for a later reader to tell the process from one that got its number.
 func recordProcess(_ pid: Int32, in path: String) {
     var line: [UInt8] = []

@@ -131,7 +131,7 @@ final class Instance {
 
     private func startRuntime(_ arguments: [String], _ pidFile: String) throws(ShimFailure) {
         var console: Console?
-        if spec.terminal { console = try Console(0, in: directory, path: spec.directory) }
+        if spec.terminal { console = try Console(0, in: directory, path: spec.directory, size: size, loop) }
         var words: [String] = []
         for argument in arguments {
             if argument.utf8.elementsEqual("{console}".utf8) {
@@ -143,7 +143,13 @@ final class Instance {
             }
         }
         _ = isle_unlink(pidFile)
-        let streams = try Streams(openStdin: spec.openStdin && !spec.terminal)
+        let streams: Streams
+        do throws(ShimFailure) {
+            streams = try Streams(openStdin: spec.openStdin && !spec.terminal)
+        } catch {
+            dropConsole(console)
+            throw error
+        }
         let program = Program(
             arguments: words, environment: nil, cgroups: spec.cgroups, input: streams.childInput,
             output: streams.childOutput, error: streams.childError)
@@ -152,10 +158,11 @@ final class Instance {
         streams.closeChildEnds()
         if runtime < 0 {
             streams.closeOwnEnds()
+            dropConsole(console)
             throw failure("making a process", runtime)
         }
         children.expect(runtime) { [self] status in
-            let master = console.map { $0.master() } ?? -1
+            let master = console.map { $0.finish() } ?? -1
             runtimeEnded(status, pidFile, streams, master)
         }
     }
@@ -185,7 +192,7 @@ final class Instance {
             startFailed(failure)
         }
         guard status == 0 else {
-            let words = wordsIn(streams.error)
+            let words = runtimeWords(streams.error, master)
             return fail(
                 ShimFailure(.runtime, words.isEmpty ? "the runtime failed, " + describe(status) : words))
         }
@@ -432,6 +439,13 @@ final class Instance {
         }
         return false
     }
+}
+
+/// Closes a console's socket and what came through it.
+func dropConsole(_ console: Console?) {
+    guard let console else { return }
+    var master = console.finish()
+    closeIfOpen(&master)
 }
 
 /// The process id that a runtime wrote into a file; nil if it did not.

@@ -28,6 +28,7 @@ struct SandboxBuilder {
         for limit in sandbox.limits {
             try check(isle_set_limit(limit.resource, limit.value), "setting resource limit " + decimal(limit.resource))
         }
+        try check(isle_drop_bounding_set(), "dropping capabilities")
         try setIdentity(process)
         try check(isle_drop_capabilities(), "dropping capabilities")
         try check(isle_no_new_privileges(), "forbidding new privileges")

@@ -11,13 +11,32 @@ enum Main {
         signal(SIGPIPE, SIG_IGN)
         let arguments = GlobalOptions.hoist(Array(CommandLine.arguments.dropFirst()))
         do {
-            var command = try Isle.parseAsRoot(arguments)
+            var command = try QuickParse.command(arguments) ?? Isle.parseAsRoot(arguments)
             try command.run()
             fflush(nil)
         } catch {
             fflush(nil)
             Failure.exit(with: error, arguments: arguments)
         }
+    }
+}
+
+/// Parses the verbs that programs call in a loop without building the tree of all verbs, which takes longer than
+/// the answer of the daemon.
+enum QuickParse {
+    private static let verbs: [String: any ParsableCommand.Type] = [
+        "run": Run.self, "launch": Launch.self, "create": Create.self, "list": List.self, "ls": List.self,
+        "ps": List.self, "info": Info.self, "start": Start.self, "stop": Stop.self, "delete": Delete.self,
+        "rm": Delete.self, "exec": Exec.self, "logs": Logs.self, "wait": Wait.self, "version": Version.self,
+        "complete": Complete.self,
+    ]
+
+    /// The command; nil where the whole tree is needed: for other verbs, for help, and to say what is wrong.
+    static func command(_ arguments: [String]) -> (any ParsableCommand)? {
+        guard let verb = arguments.first.flatMap({ verbs[$0] }), !arguments.contains("-h"),
+            !arguments.contains("--help")
+        else { return nil }
+        return try? verb.parseAsRoot(Array(arguments.dropFirst()))
     }
 }
 

@@ -42,9 +42,9 @@ import Testing
         }
     }
 
-    @Test func theRuntimesWordsComeThrough() async throws {
+    @Test(arguments: [false, true]) func theRuntimesWordsComeThrough(terminal: Bool) async throws {
         try await Fixture.with { fixture in
-            let shim = try await fixture.spawn(fixture.container(["/bin/nonexistent"]))
+            let shim = try await fixture.spawn(fixture.container(["/bin/nonexistent"], terminal: terminal))
             await #expect {
                 try await shim.start()
             } throws: {
@@ -52,6 +52,202 @@ import Testing
             }
             try await shim.shutdown()
             #expect(try Shim.exitRecord(directory: fixture.directory) == nil)
+        }
+    }
+
+    @Test func execHasStreamsAndACode() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            let session = try await shim.exec(
+                fixture.exec(["/bin/sh", "-c", "read a; echo got $a; echo bad >&2; exit 42"], openStdin: true))
+            writeText(session.input, "line\n")
+            let error = try #require(session.error)
+            #expect(await readToEnd(session.output) == "got line\n")
+            #expect(await readToEnd(error) == "bad\n")
+            let exit = try await session.wait()
+            #expect(exit.code == 42)
+            let again = try await session.wait()
+            #expect(again == exit)
+        }
+    }
+
+    @Test func execInputEnds() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            let session = try await shim.exec(fixture.exec(["/bin/cat"], openStdin: true))
+            writeText(session.input, "abc")
+            session.input?.close()
+            #expect(await readToEnd(session.output) == "abc")
+            let exit = try await session.wait()
+            #expect(exit.code == 0)
+        }
+    }
+
+    @Test func execIsSignalled() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            let pid = try await shim.start()
+            let session = try await shim.exec(fixture.exec(["/bin/sleep", "1000"]))
+            #expect(session.pid != pid)
+            try await session.signal(SIGTERM)
+            let exit = try await session.wait()
+            #expect(exit.signal == SIGTERM)
+            let alive = await shim.pid
+            #expect(alive == pid)
+        }
+    }
+
+    @Test func execHasATerminal() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            let session = try await shim.exec(
+                fixture.exec(
+                    [
+                        "/bin/sh", "-c",
+                        "until stty size 2>/dev/null; do :; done; read a; stty size; echo got $a; exit 7",
+                    ], terminal: true,
+                    openStdin: true))
+            // The runtime does not wait until its terminal has a size; the process learns of it by SIGWINCH.
+            #expect(session.error == nil)
+            let first = await read(session.output, until: "\n")
+            #expect(first == "22 77\r\n")
+            try await session.resize(columns: 100, rows: 50)
+            writeText(session.input, "x\n")
+            #expect(await readToEnd(session.output) == "x\r\n50 100\r\ngot x\r\n")
+            let exit = try await session.wait()
+            #expect(exit.code == 7)
+        }
+    }
+
+    @Test(arguments: [false, true]) func execOfAMissingProgramSaysSo(terminal: Bool) async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            await #expect {
+                try await shim.exec(fixture.exec(["/bin/nonexistent"], terminal: terminal))
+            } throws: {
+                "\($0)".contains("nonexistent")
+            }
+            let alive = await shim.pid
+            #expect(alive != nil)
+        }
+    }
+
+    @Test func shortExecsLoseNoStatus() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 1...20 {
+                    group.addTask {
+                        let session = try await shim.exec(fixture.exec(["/bin/sh", "-c", "exit \(number)"]))
+                        return try await session.wait().code == Int32(number)
+                    }
+                }
+                for try await same in group { #expect(same) }
+            }
+        }
+    }
+
+    @Test func shortContainersLoseNoStatus() async throws {
+        for number in 1...10 {
+            try await Fixture.with { fixture in
+                let shim = try await fixture.spawn(fixture.container(["/bin/sh", "-c", "exit \(number)"]))
+                _ = try await shim.start()
+                let exit = try await shim.wait()
+                #expect(exit.code == Int32(number))
+            }
+        }
+    }
+
+    @Test func execsEndWithTheContainer() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            let session = try await shim.exec(fixture.exec(["/bin/sleep", "1000"]))
+            async let end = session.wait()
+            try await shim.signal(SIGKILL)
+            let exit = try await shim.wait()
+            #expect(exit.signal == SIGKILL)
+            #expect(try await end.signal == SIGKILL)
+        }
+    }
+
+    @Test func execWithoutARuntimeIsTheProgramItself() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            let pid = try await shim.start()
+            let session = try await shim.exec(
+                ShimExec(arguments: ["/bin/sh", "-c", "kill -0 \(pid) && ls -d \(fixture.directory)/rootfs/bin"]))
+            #expect(await readToEnd(session.output) == "\(fixture.directory)/rootfs/bin\n")
+            let exit = try await session.wait()
+            #expect(exit.code == 0)
+            await #expect {
+                try await shim.exec(ShimExec(arguments: ["/nonexistent/x"]))
+            } throws: {
+                ($0 as? EngineError)?.code == .notFound
+            }
+        }
+    }
+
+    @Test func terminalOfAContainer() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(
+                fixture.container(
+                    [
+                        "/bin/sh", "-c",
+                        "until stty size 2>/dev/null; do :; done; read a; stty size; echo got $a; exit 3",
+                    ], terminal: true,
+                    openStdin: true))
+            let client = try await shim.attach(withInput: true)
+            _ = try await shim.start()
+            let shown = try await fixture.logShows { $0.first?.text == "30 90\r" }
+            #expect(shown)
+            try await shim.resize(columns: 111, rows: 33)
+            writeText(client.input, "w\n")
+            #expect(await readToEnd(client.output) == "30 90\r\nw\r\n33 111\r\ngot w\r\n")
+            let exit = try await shim.wait()
+            #expect(exit.code == 3)
+        }
+    }
+
+    @Test func consoleSurvivesThatNobodyHasItOpen() async throws {
+        try await Fixture.with { fixture in
+            // As a system's init does between two logins.
+            let script = "echo one; exec </dev/null >/dev/null 2>&1; sleep 0.5; echo two > /dev/console; sleep 0.3"
+            let shim = try await fixture.spawn(fixture.container(["/bin/sh", "-c", script], terminal: true))
+            let client = try await shim.attach(withInput: false)
+            _ = try await shim.start()
+            #expect(await readToEnd(client.output) == "one\r\ntwo\r\n")
+        }
+    }
+
+    @Test(.enabled(if: access("/usr/sbin/runc", X_OK) == 0, "needs runc")) func runcWorksToo() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(
+                fixture.container(["/bin/sh", "-c", "cat /proc/self/uid_map; exit 8"], runtime: "runc"))
+            _ = try await shim.start()
+            let exit = try await shim.wait()
+            #expect(exit.code == 8)
+            #expect(try fixture.log().first?.text.contains("300000") == true)
+        }
+    }
+
+    @Test func zombiesOfTheContainerAreNotOurs() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            for _ in 0..<5 {
+                let session = try await shim.exec(fixture.exec(["/bin/sh", "-c", "sleep 0.05 & exit 0"]))
+                _ = try await session.wait()
+            }
+            try await Task.sleep(for: .milliseconds(200))
+            let path = "/proc/\(shim.shimPID)/task/\(shim.shimPID)/children"
+            let children = String(decoding: try readSmallFile(path), as: UTF8.self)
+            #expect(children.split(separator: " ").count == 1)
         }
     }
 }

@@ -6,7 +6,7 @@ import ShimCore
 
 /// A folder of a test's own with a run directory, a busybox layer and an instance's upper folder, and the shims that
 /// the test spawned in it.
-final class Fixture {
+final class Fixture: Sendable {
     static let executable: String = {
         if let path = getenv("ISLE_SHIM") { return String(cString: path) }
         let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
@@ -66,6 +66,20 @@ final class Fixture {
             launch: .process(
                 ShimProcess(
                     arguments: ["/bin/sh", "-c", script], environment: ["PATH=/usr/bin:/bin"], uid: uid, gid: uid)))
+    }
+
+    /// For a script that waits until `release` is called.
+    var waitForRelease: String { "while ! [ -e \(root)/go ]; do sleep 0.02; done" }
+
+    func release() throws { try write(root + "/go", []) }
+
+    /// Waits until the log has what is looked for; false after ten seconds.
+    func logShows(_ condition: ([Entry]) -> Bool) async throws -> Bool {
+        for _ in 0..<500 {
+            if condition(try log()) { return true }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return false
     }
 
     func spawn(_ spec: ShimSpec) async throws -> ShimConnection {
@@ -176,6 +190,13 @@ final class Fixture {
     }
 }
 
+extension Fixture {
+    /// What a stream's log says, parts of lines put together.
+    func logText(_ stream: String = "stdout") throws -> String {
+        try log().filter { $0.stream == stream }.map { $0.text + ($0.tag == "F" ? "\n" : "") }.joined()
+    }
+}
+
 /// All that a descriptor gives until its end; EIO is a terminal's end.
 func readToEnd(_ descriptor: OwnedDescriptor) async -> String {
     await runBlocking {
@@ -187,6 +208,19 @@ func readToEnd(_ descriptor: OwnedDescriptor) async -> String {
             if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
             bytes.append(contentsOf: buffer[..<count])
         }
+    }
+}
+
+/// What a descriptor gives until `text` was among it, or the end.
+func read(_ descriptor: OwnedDescriptor, until text: String) async -> String {
+    await runBlocking {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(descriptor.raw, &byte, 1) == 1 {
+            bytes.append(byte)
+            if bytes.suffix(text.utf8.count) == Array(text.utf8)[...] { break }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

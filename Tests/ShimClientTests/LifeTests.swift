@@ -55,22 +55,23 @@ import Testing
 
     @Test func itIsFoundAgain() async throws {
         try await Fixture.with { fixture in
-            let first = try await fixture.spawn(fixture.shell("sleep 0.5; exit 9"))
+            let first = try await fixture.spawn(fixture.shell(fixture.waitForRelease + "; exit 9"))
             let pid = try await first.start()
             let second = try #require(try await Shim.connect(directory: fixture.directory))
             #expect(second.shimPID == first.shimPID)
             let found = await second.pid
             #expect(found == pid)
+            try fixture.release()
             let exit = try await second.wait()
             #expect(exit.code == 9)
         }
     }
 
     @Test func theDeathOfItsStarterDisturbsNothing() async throws {
-        // The starter is a process of its own that is killed -9 while an attached client's pipes are open.
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(
-                fixture.shell("for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.05; done; exit 6", openStdin: true))
+                fixture.shell(
+                    "seq 1 5; \(fixture.waitForRelease); seq 6 10; exit 6", openStdin: true))
             do {
                 let client = try await shim.attach(withInput: true)
                 _ = try await shim.start()
@@ -82,6 +83,7 @@ import Testing
             let fields = String(decoding: parent, as: UTF8.self).split(separator: " ")
             #expect(fields[3] != "\(getpid())")
             #expect(fields[5] == "\(shim.shimPID)", "a session of its own")
+            try fixture.release()
             let exit = try await shim.wait()
             #expect(exit.code == 6)
             #expect(try fixture.log().map(\.text) == (1...10).map(String.init))
@@ -190,12 +192,13 @@ import Testing
     @Test func leftOverChildrenAreKilledWithTheFirstProcess() async throws {
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(
-                fixture.shell("setsid sleep 1000 & setsid sh -c 'setsid sleep 1001 & sleep 1002' & sleep 0.3; exit 0"))
+                fixture.shell(
+                    "setsid sleep 98701 & setsid sh -c 'setsid sleep 98702 & sleep 98703' & sleep 0.3; exit 0"))
             _ = try await shim.start()
             try await Task.sleep(for: .milliseconds(200))
             _ = try await shim.wait()
             try await shim.shutdown()
-            let left = try await ProcessRunner.run("pgrep", ["-x", "-f", "sleep 100[012]"])
+            let left = try await ProcessRunner.run("pgrep", ["-x", "-f", "sleep 9870[123]"])
             #expect(left.outputText.isEmpty)
         }
     }
@@ -203,7 +206,9 @@ import Testing
     @Test func plainProcessOfAnotherUserHasNoCapabilities() async throws {
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(
-                fixture.shell("id -u; id -g; id -G; grep -E 'CapEff|NoNewPrivs' /proc/self/status; cat /proc/self/oom_score_adj; ls /proc/self/fd | wc -l", uid: 65534))
+                fixture.shell(
+                    "id -u; id -g; id -G; grep -E 'CapEff|NoNewPrivs' /proc/self/status; cat /proc/self/oom_score_adj; ls /proc/self/fd | wc -l",
+                    uid: 65534))
             _ = try await shim.start()
             _ = try await shim.wait()
             let lines = try fixture.log().map(\.text)

@@ -140,10 +140,15 @@ static inline int isle_set_ids(unsigned uid, unsigned gid, const unsigned *group
     return setresuid(uid, uid, uid) < 0 ? -errno : 0;
 }
 
-/// Empties all five capability sets (capabilities(7)).
-static inline int isle_drop_capabilities(void) {
+/// Empties the capability bounding set (capabilities(7)), which takes CAP_SETPCAP.
+static inline int isle_drop_bounding_set(void) {
     for (int capability = 0; capability < 64; capability++)
         if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EINVAL) return -errno;
+    return 0;
+}
+
+/// Empties the ambient, effective, permitted and inheritable capability sets.
+static inline int isle_drop_capabilities(void) {
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL) return -errno;
     struct {
         uint32_t version;

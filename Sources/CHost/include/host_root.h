@@ -149,6 +149,13 @@ static inline long isle_pwrite(int file, const void *bytes, size_t size, int64_t
     return result < 0 ? -errno : result;
 }
 
+/// copy_file_range(2) from and to the same offset: the bytes copied, 0 at the end.
+static inline long isle_copy_range(int from, int to, int64_t offset, size_t count) {
+    int64_t in = offset, out = offset;
+    long result = syscall(SYS_copy_file_range, from, &in, to, &out, count, 0);
+    return result < 0 ? -errno : result;
+}
+
 static inline int isle_ftruncate(int file, int64_t size) { return ftruncate(file, size) < 0 ? -errno : 0; }
 
 #endif

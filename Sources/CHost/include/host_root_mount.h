@@ -5,6 +5,8 @@
 // or the negated errno.
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,6 +33,25 @@ static inline int isle_thread_bind(const char *source, const char *target, int r
     if (!readOnly) return 0;
     unsigned long flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV;
     return mount(0, target, 0, flags, 0) < 0 ? -errno : 0;
+}
+
+/// A mount of the file or folder that `file` stands for, attached nowhere yet (open_tree(2)): the descriptor or the
+/// negated errno. To be made before the thread leaves the mount namespace that `file` comes from.
+static inline int isle_thread_clone_mount(int file, int readOnly) {
+    long tree = syscall(428, file, "", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | 0x1000 /* AT_EMPTY_PATH */);
+    if (tree < 0) return -errno;
+    struct { uint64_t set, clear, propagation, userNamespace; } change = { readOnly ? 7 : 6, 0, 0, 0 };
+    if (syscall(442, (int)tree, "", 0x1000, &change, sizeof change) < 0) {
+        int number = errno;
+        close((int)tree);
+        return -number;
+    }
+    return (int)tree;
+}
+
+/// Attaches what `isle_thread_clone_mount` made.
+static inline int isle_thread_attach_mount(int tree, const char *target) {
+    return syscall(429, tree, "", AT_FDCWD, target, 4 /* MOVE_MOUNT_F_EMPTY_PATH */) < 0 ? -errno : 0;
 }
 
 static inline int isle_thread_chdir(const char *path) { return chdir(path) < 0 ? -errno : 0; }
