@@ -29,8 +29,6 @@ struct Composition {
         let events = EventBus()
         let store = try StateStore(path: layout.database)
         let storage = try OverlayStorage(stateDirectory: layout.state)
-        let depot = try ImageDepot(
-            root: layout.images, temporary: layout.temporary, environment: ProcessInfo.processInfo.environment)
         let network = try BridgeNetwork(
             BridgeNetwork.Configuration(runDirectory: layout.run + "/networks"), log: logger)
         let cgroups = try CgroupHost.host(parent: Self.cgroupParent(options))
@@ -43,12 +41,17 @@ struct Composition {
         let modules = ModuleDriver(
             programs: ModulePrograms(runner: programs.wasm, shim: programs.shim, library: programs.library),
             cacheDirectory: layout.modules, cgroups: cgroups)
+        let disks = try OverlayDisks(stateDirectory: layout.state, storage: storage)
+        let standardNetwork = try await Self.network(options, store)
+        // Last of what can fail: its client must be shut down once it was made.
+        let depot = try ImageDepot(
+            root: layout.images, temporary: layout.temporary, environment: ProcessInfo.processInfo.environment)
         let parts = EngineParts(
             layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
-            disks: try OverlayDisks(stateDirectory: layout.state, storage: storage), network: network, source: depot,
+            disks: disks, network: network, source: depot,
             folders: HostFolders(), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [{ await network.check() }])
-        engine = Engine(parts: parts, network: try await Self.network(options, store))
+        engine = Engine(parts: parts, network: standardNetwork)
         door = RESTDoor(
             engine: engine,
             server: RESTDoor.Server(

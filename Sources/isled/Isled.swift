@@ -40,8 +40,14 @@ struct Isled: AsyncParsableCommand {
         let locks = [try DaemonLock(folder: options.stateDir), try DaemonLock(folder: options.runDir)]
         let inherited = UnixListener.inherited()
         let composition = try await Composition(options, logger: logger)
-        try await composition.engine.start()
-        let listener = try inherited.first ?? UnixListener.open(path: layout.socket, group: options.group)
+        let listener: OwnedDescriptor
+        do {
+            try await composition.engine.start()
+            listener = try inherited.first ?? UnixListener.open(path: layout.socket, group: options.group)
+        } catch {
+            await composition.close()
+            throw error
+        }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
