@@ -8,7 +8,8 @@ import Testing
 
 /// Machines under real QEMU. Without KVM a boot takes seconds, so each test asks much of one machine.
 @Suite(
-    .serialized, .enabled(if: MachineFixture.isReady, Comment(rawValue: MachineFixture.needs)), .timeLimit(.minutes(3)))
+    .serialized, .enabled(if: MachineFixture.isReady, Comment(rawValue: MachineFixture.needs)), .timeLimit(.minutes(10))
+)
 struct RealMachineTests {
     private let fixture: MachineFixture
 
