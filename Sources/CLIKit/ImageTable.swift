@@ -10,22 +10,27 @@ public enum ImageTable {
 
     /// One row for each reference. `now` is in seconds since 1970.
     public static func list(_ images: [API.Image], now: Double) -> Table {
-        var table = Table([
-            .init("IMAGE", minimum: 16), .init("FINGERPRINT"), .init("RUNS AS", minimum: 12), .init("ARCH"),
-            .init("SIZE", right: true), .init("ON DISK", right: true), .init("INSTANCES", right: true),
-            .init("CREATED"),
-        ])
+        let knowsDisk = images.contains { $0.diskUsage != nil }
+        var table = Table(
+            [
+                .init("IMAGE", minimum: 16), .init("FINGERPRINT"), .init("RUNS AS", minimum: 12), .init("ARCH"),
+                .init("SIZE", right: true), knowsDisk ? .init("ON DISK", right: true) : nil,
+                .init("INSTANCES", right: true), .init("CREATED"),
+            ].compactMap { $0 })
         var rows: [(String, API.Image)] = []
         for image in images {
             let names = image.references ?? image.aliases.map(\.name)
             rows += names.isEmpty ? [("-", image)] : names.map { (ImageNames.short($0), image) }
         }
         for (name, image) in rows.sorted(by: { ($0.0, $0.1.fingerprint) < ($1.0, $1.1.fingerprint) }) {
-            table.add(
+            let cells: [Table.Cell?] = [
                 .init(name), .init(String(image.fingerprint.prefix(12))),
                 .init((image.kinds ?? [image.type]).joined(separator: ", ")), .init(image.architecture),
-                .init(Quantity.bytes(image.size)), .init(image.diskUsage.map(Quantity.bytes) ?? "-"),
-                .init(String(image.usedBy?.count ?? 0)), .init(ago(image.createdAt, now)))
+                .init(Quantity.bytes(image.size)),
+                knowsDisk ? .init(image.diskUsage.map(Quantity.bytes) ?? "-") : nil,
+                .init(String(image.usedBy?.count ?? 0)), .init(ago(image.createdAt, now)),
+            ]
+            table.rows.append(cells.compactMap { $0 })
         }
         return table
     }

@@ -10,12 +10,18 @@ public enum InstanceTable {
         ])
         for instance in instances {
             table.add(
-                .init(instance.name), .init(kind(instance)), status(instance), .init(instance.addresses?.first ?? "-"),
+                .init(instance.name), .init(kind(instance)), status(instance),
+                .init(isUp(instance) ? instance.addresses?.first ?? "-" : "-"),
                 .init(ports(instance.ports ?? [])),
                 .init(instance.imageReference.map(ImageNames.short) ?? "-"),
                 .init(Timestamp.seconds(instance.createdAt).map { Quantity.span(seconds: now - $0) + " ago" } ?? "-"))
         }
         return table
+    }
+
+    /// Whether its addresses answer.
+    private static func isUp(_ instance: API.Instance) -> Bool {
+        instance.status == "Running" || instance.status == "Frozen"
     }
 
     /// The kind; of servers that do not say it, LXD's type.

@@ -3,10 +3,10 @@ import Model
 
 /// The modules of one kernel package: finds those that a machine needs before it has its root disk.
 struct KernelModules {
-    /// What a machine needs, in the order in which it is loaded.
-    static let wanted = [
-        "virtio_pci", "virtio_blk", "virtio_console", "ext4", "virtio_net", "virtio_rng", "virtio_balloon", "virtiofs",
-    ]
+    /// What a machine needs before it has its root disk and its agent, in the order in which it is loaded.
+    static let early = ["virtio_pci", "virtio_blk", "virtio_console", "ext4"]
+    /// What can be loaded beside the start of the guest's first program.
+    static let late = ["virtio_net", "virtio_rng", "virtio_balloon"]
 
     /// Path of each module below the folder, by its name with underscores.
     private var paths: [String: String] = [:]
@@ -42,8 +42,9 @@ struct KernelModules {
 
     /// The wanted modules and all they need, unpacked, each after those it needs. What is built into the kernel, or not
     /// there at all, is left out.
-    func load(_ names: [String] = wanted) async throws -> [(name: String, content: [UInt8])] {
-        var done: Set<String> = []
+    /// - Parameter before: names of those that are loaded already.
+    func load(_ names: [String], before: [String] = []) async throws -> [(name: String, content: [UInt8])] {
+        var done = Set(before)
         var result: [(String, [UInt8])] = []
         for name in names { try await add(name, &done, &result) }
         return result

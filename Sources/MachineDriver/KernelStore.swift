@@ -121,14 +121,14 @@ public actor KernelStore {
         }
         let folder = try source.exists("lib/modules/\(version)") ? "lib" : "usr/lib"
         let modules = try KernelModules(try source.subdirectory("\(folder)/modules/\(version)"))
+        let early = try await modules.load(KernelModules.early)
+        let late = try await modules.load(KernelModules.late, before: early.map(\.name))
         var archive = CPIOArchive()
-        var list = ""
         archive.addFolder("lib")
-        for (name, content) in try await modules.load() {
-            archive.addFile("lib/\(name).ko", content)
-            list += "\(name).ko\n"
+        for (name, content) in early + late { archive.addFile("lib/\(name).ko", content) }
+        for (file, part) in [("modules", early), ("modules.late", late)] {
+            archive.addFile(file, Array(part.map { "\($0.name).ko\n" }.joined().utf8))
         }
-        archive.addFile("modules", Array(list.utf8))
         let bytes = archive.finished()
         try target.writeFile("modules.cpio", bytes)
         let size = try Int64(target.status(image)?.allocated ?? 0) + Int64(bytes.count)

@@ -10,7 +10,7 @@ struct Boot {
         _ = guest_mount("devtmpfs", "/dev", "devtmpfs", guest_ms_device(), nil)
         _ = guest_mount("proc", "/proc", "proc", guest_ms_default(), nil)
         _ = guest_mount("sysfs", "/sys", "sysfs", guest_ms_default(), nil)
-        loadModules()
+        loadModules("/modules")
         let config = GuestConfig(decoding: readFile("/isle.conf") ?? [])
         guard let disk = waitForDisk(Boot.serialRoot) else {
             fail("no disk with the serial number '" + Boot.serialRoot + "' appeared within 10 seconds")
@@ -18,6 +18,7 @@ struct Boot {
         let options = config.readOnlyRoot ? guest_ms_readonly() : 0
         let result = guest_mount("/dev/" + disk, Boot.newRoot, "ext4", options, nil)
         guard result == 0 else { fail("the root disk " + disk + " cannot be mounted: " + reason(result)) }
+        loadLateModules(isNetworkNeeded: !config.interfaces.isEmpty)
         let report = findDisk(Boot.serialReport)
         let port = openPort("org.isle.agent.0")
         enterRoot(config)
@@ -29,9 +30,21 @@ struct Boot {
         }
     }
 
-    /// Loads what `/modules` lists, in its order: a module comes after those it needs.
-    private func loadModules() {
-        for name in splitLines(readFile("/modules") ?? []) {
+    /// The rest is loaded beside the start of the first program, unless that needs the network.
+    private func loadLateModules(isNetworkNeeded: Bool) {
+        let list = "/modules.late"
+        if isNetworkNeeded { return loadModules(list) }
+        if guest_fork() == 0 {
+            // The agent's start comes first: on one processor everything else delays the first exec.
+            guest_sleep(200)
+            loadModules(list)
+            guest_exit(0)
+        }
+    }
+
+    /// Loads what a list names, in its order: a module comes after those it needs.
+    private func loadModules(_ list: String) {
+        for name in splitLines(readFile(list) ?? []) {
             let path = "/lib/" + name
             let descriptor = guest_open(path, guest_o_rdonly(), 0)
             guard descriptor >= 0 else { continue }

@@ -27,6 +27,13 @@ struct Attach: ParsableCommand {
             throw UsageError("--detach-keys \(Quantity.quoted(detachKeys)) are no keys", hint: "write ctrl-p,ctrl-q")
         }
         let client = global.client
+        // To attach to a stopped instance means to make it ready for a start, which nobody asked for here.
+        let status = try client.get(API.Instance.self, Endpoint(["instances", name])).status
+        guard status != "Stopped" && status != "Error" else {
+            throw ClientError(
+                .refused(status: 400), "instance \(Quantity.quoted(name)) is not running",
+                hint: "isle start --attach \(name)")
+        }
         var post = API.InstanceAttachPost()
         post.input = stdin
         if let size = Terminal.size(of: STDOUT_FILENO) {

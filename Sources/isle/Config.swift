@@ -38,12 +38,6 @@ struct ConfigTarget {
             editable: ["config", "devices", "description"])
     }
 
-    static func network(_ name: String) -> ConfigTarget {
-        ConfigTarget(
-            endpoint: Endpoint(["networks", name]), what: "network \(Quantity.quoted(name))",
-            editable: ["config", "description"])
-    }
-
     /// The part that can be changed, without what Isle itself keeps.
     func load(_ client: IsleClient) throws -> [String: JSONValue] {
         var object = try client.get(JSONValue.self, endpoint).objectValue ?? [:]

@@ -23,9 +23,12 @@ struct Creation {
         return name
     }
 
-    /// The instance that `operation` is about.
+    /// The instance that `operation` made.
     static func name(in operation: API.Operation) -> String? {
-        operation.resources["instances"]?.first?.split(separator: "/").last.map { String($0.prefix { $0 != "?" }) }
+        if let name = operation.metadata?["name"]?.stringValue { return name }
+        return operation.resources["instances"]?.first?.split(separator: "/").last.map {
+            String($0.prefix { $0 != "?" })
+        }
     }
 
     /// The network that the default profile connects instances to.

@@ -65,7 +65,8 @@ struct ImagePull: ParsableCommand {
             source.username = username
             source.password = password
             post.source = source
-            try ImageDone.show(global.finish(client.start("POST", Endpoint(["images"]), post), with: client), global)
+            let done = try global.finish(client.start("POST", Endpoint(["images"]), post), with: client)
+            ImageDone.show(done, named: reference, global)
         }
     }
 }
@@ -77,13 +78,15 @@ enum Passwords {
     }
 }
 
-/// What a finished import, pull or build made.
+/// What a finished pull or build made.
 enum ImageDone {
-    static func show(_ operation: API.Operation, _ global: GlobalOptions) {
-        let references = operation.metadata?["references"]?.arrayValue?.compactMap(\.stringValue) ?? []
-        let fingerprint = operation.metadata?["fingerprint"]?.stringValue ?? ""
-        let name = references.first ?? String(fingerprint.prefix(12))
-        if !name.isEmpty { Output(options: global).lines([PlainText.escaped(name)]) }
+    static func show(_ operation: API.Operation, named reference: String, _ global: GlobalOptions) {
+        let output = Output(options: global)
+        guard global.format == .table else {
+            // The answer was there a moment ago; what cannot be shown now is no reason to fail.
+            return (try? output.value(.object(operation.metadata ?? [:]))) ?? ()
+        }
+        output.lines([PlainText.escaped(reference)])
     }
 }
 
@@ -162,7 +165,8 @@ struct ImageBuildBase: ParsableCommand {
         source.mirror = mirror
         source.packages = package.isEmpty ? nil : package
         post.source = source
-        try ImageDone.show(global.finish(client.start("POST", Endpoint(["images"]), post), with: client), global)
+        let done = try global.finish(client.start("POST", Endpoint(["images"]), post), with: client)
+        ImageDone.show(done, named: reference, global)
     }
 }
 

@@ -27,13 +27,14 @@ struct ImageRemove: ParsableCommand {
         commandName: "remove", abstract: "Remove images, or references of them.",
         discussion: "Example: isle image rm alpine debian/bookworm", aliases: ["rm", "delete"])
     @Argument(help: "Images.", completion: Completions.images) var images: [String]
+    @Flag(name: .shortAndLong, help: "Take its names away even while instances need it.") var force = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
         let client = global.client
         try Failure.forEach(images) { image in
-            try global.finish(
-                client.start("DELETE", Endpoint(["images", image]), nil as API.Empty?), with: client)
+            let endpoint = Endpoint(["images", image], query: [("force", force ? "1" : nil)])
+            try global.finish(client.start("DELETE", endpoint, nil as API.Empty?), with: client)
             Output(options: global).done(image)
         }
     }

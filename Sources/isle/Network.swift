@@ -14,7 +14,7 @@ struct Network: ParsableCommand {
               isle network leases isle0
             """,
         subcommands: [
-            NetworkList.self, NetworkShow.self, NetworkCreate.self, NetworkSet.self, NetworkDelete.self,
+            NetworkList.self, NetworkShow.self, NetworkCreate.self, NetworkDelete.self,
             NetworkLeases.self,
         ])
 }
@@ -98,14 +98,6 @@ struct NetworkCreate: ParsableCommand {
         try global.client.send("POST", Endpoint(["networks"]), post)
         Output(options: global).done(name)
     }
-}
-
-struct NetworkSet: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "set", abstract: "Change settings of a network.")
-    @Argument(help: "The network.", completion: Completions.networks) var name: String
-    @Argument(help: ArgumentHelp("Settings.", valueName: "key=value")) var settings: [String]
-    @OptionGroup(title: "Global options") var global: GlobalOptions
-    func run() throws { try ConfigTarget.network(name).set(Settings.parse(settings), global) }
 }
 
 struct NetworkDelete: ParsableCommand {

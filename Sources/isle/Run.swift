@@ -53,7 +53,7 @@ struct Run: ParsableCommand {
             if instance.ephemeral {
                 try? client.send("DELETE", Endpoint(["instances", name], query: [("force", "1")]), nil as API.Empty?)
             }
-            throw Self.startFailure(error)
+            throw error
         }
         try Programs.exit(end, name: name, client: client)
     }
@@ -76,7 +76,8 @@ struct Run: ParsableCommand {
         var state = API.InstanceStatePut()
         state.action = "start"
         let start = try client.start("PUT", Endpoint(["instances", name, "state"]), state)
-        return try session.run(starting: start)
+        // What attaching makes ready is ready: what fails from here on is the program.
+        do { return try session.run(starting: start) } catch { throw Self.startFailure(error) }
     }
 
     /// A start that failed because of the program has docker run's exit codes.

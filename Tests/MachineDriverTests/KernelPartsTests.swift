@@ -92,6 +92,8 @@ struct KernelPartsTests {
         let modules = try KernelModules(folder.root)
         let loaded = try await modules.load(["ext4", "virtio_blk", "missing", "loop_a"]).map(\.name)
         #expect(loaded == ["virtio", "virtio_ring", "virtio_blk", "loop_b", "loop_a"])
+        #expect(
+            try await modules.load(["virtio_blk"], before: ["virtio"]).map(\.name) == ["virtio_ring", "virtio_blk"])
     }
 
     @Test func readsAptsAnswers() {

@@ -8,7 +8,8 @@ import Testing
 
 /// Machines under real QEMU. Without KVM a boot takes seconds, so each test asks much of one machine.
 @Suite(
-    .serialized, .enabled(if: MachineFixture.isReady, Comment(rawValue: MachineFixture.needs)), .timeLimit(.minutes(3)))
+    .serialized, .enabled(if: MachineFixture.isReady, Comment(rawValue: MachineFixture.needs)), .timeLimit(.minutes(10))
+)
 struct RealMachineTests {
     private let fixture: MachineFixture
 
@@ -131,5 +132,27 @@ struct RealMachineTests {
         #expect(await again.pid == pid)
         #expect(try await fixture.run(again, ["echo", "again"]).output == "again\n")
         return again
+    }
+
+    /// A whole distribution with systemd, from the root filesystem that system containers use too.
+    @Test(.enabled(if: access(MachineFixture.debian, F_OK) == 0, "no Debian root filesystem is there"))
+    func debianComesUpWithSystemd() async throws {
+        let disk = try await fixture.disk(from: MachineFixture.debian, name: "debian", size: "600M")
+        let plan = try fixture.plan(["/sbin/init"], disk: disk, memory: 512 << 20)
+        try await fixture.withMachine(plan) { handle in
+            try await handle.start()
+            let first = try await fixture.run(handle, ["cat", "/etc/os-release"])
+            #expect(first.output.contains("Debian"))
+            // systemctl calls a system whose systemd has not set itself up yet offline.
+            let script = """
+                until [ -S /run/systemd/private ]; do sleep 0.2; done
+                systemctl is-system-running --wait; hostname; cat /etc/machine-id; systemctl --failed --no-legend
+                """
+            let state = try await fixture.run(handle, ["sh", "-c", script])
+            #expect(state.output.hasPrefix("running\nguest\n\(plan.id.raw)\(plan.id.raw)\n"), "\(state.output)")
+            try await handle.requestStop(signal: nil)
+            #expect(try await handle.wait().code == 0)
+            #expect(fixture.log(plan).contains("Power down"))
+        }
     }
 }

@@ -68,7 +68,9 @@ final class FaultyRegistry: Sendable {
     func stop() async throws { try await channel.close() }
 
     func received(_ method: HTTPMethod? = nil, _ part: String = "") -> [Request] {
-        box.requests.withLock { $0 }.filter { (method == nil || $0.method == method) && $0.uri.contains(part) }
+        box.requests.withLock { $0 }.filter {
+            (method == nil || $0.method == method) && (part.isEmpty || $0.uri.contains(part))
+        }
     }
 
     private final class Responder: ChannelInboundHandler {
