@@ -401,7 +401,8 @@ public actor InstanceService {
         }
     }
 
-    private func freeName(_ project: String) -> String {
+    /// A name that no instance has now, for a client that gave none.
+    public func freeName(_ project: String = "default") -> String {
         while true {
             let name = NameMaker.random()
             if names[key(project, name)] == nil { return name }

@@ -50,8 +50,13 @@ struct InstanceRoutes: Sendable {
 
     private func create(_ call: Call) async throws -> Response {
         let post = try await call.decode(API.InstancesPost.self)
-        let request = try Self.request(post, project: call.project)
-        if let name = request.name {
+        var request = try Self.request(post, project: call.project)
+        let given = request.name
+        // Chosen now, so that the answer can already say which instance it will be.
+        let name: String
+        if let given { name = given } else { name = await instances.freeName(call.project) }
+        request.name = name
+        if given != nil {
             try Names.checkInstance(name)
             if (try? await instances.get(name, project: call.project)) != nil {
                 throw EngineError(
@@ -59,13 +64,13 @@ struct InstanceRoutes: Sendable {
                     hint: "choose another name or delete it first")
             }
         }
-        let resources = request.name.map { ["instances": ["/1.0/instances/\($0)"]] } ?? [:]
-        let (instances, project) = (instances, call.project)
+        let resources = ["instances": ["/1.0/instances/\(name)"]]
+        let (instances, project, wanted) = (instances, call.project, request)
         return try await door.operation(
             "Creating instance", project: project, resources: resources, mayCancel: true
         ) { context in
             let progress = ProgressRelay(context)
-            let view = try await instances.create(request) { progress.report($0) }
+            let view = try await instances.create(wanted) { progress.report($0) }
             await progress.finish()
             let name = view.record.name
             let path = "/1.0/instances/\(name)"
