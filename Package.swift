@@ -140,6 +140,9 @@ let package = Package(
         tests("CLIKit", ["WireTypes"]),
         tests("LinuxHost", ["Model"]),
         tests("WireTypes"),
+        tests(
+            "RESTDoor",
+            ["Model", "Engine", "StateStore", "DriverKit", "DoorKit", "WireTypes", "LinuxHost", "CHost", logging]),
         tests("DoorKit", ["Model", "LinuxHost", hummingbird, nioCore, httpTypes, logging]),
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model", "Netlink"]),
