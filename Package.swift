@@ -134,6 +134,7 @@ let package = Package(
         tests("Model"),
         tests("QMP", ["Model", "LinuxHost"]),
         tests("GuestCore", ["CHost"]),
+        tests("ContainerDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient"]),
         tests("MachineDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "QMP", "GuestCore"]),
         tests("DriverKit"),
         tests("Client", ["WireTypes", "Model", "CHost", "isle"]),
