@@ -32,8 +32,7 @@ extension BridgeNetwork {
 
     private func removeUnwanted(_ wanted: Set<String>) throws {
         for (name, network) in networks where !wanted.contains(network.managed.spec.bridge) {
-            networks[name] = nil
-            network.supervisor?.cancel()
+            forget(name)
         }
         let parent = NetworkFolder.parent(configuration.runDirectory)
         let bridges = try session().links().filter {

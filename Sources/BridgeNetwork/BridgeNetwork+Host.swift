@@ -54,10 +54,10 @@ extension BridgeNetwork {
 
     /// Puts accept rules into chains of others that would drop our packets. A chain that refuses them is only
     /// reported: everything else about the network works.
-    func passForeignFirewalls(_ managed: ManagedNetwork, _ nft: Nftables) {
+    func passForeignFirewalls(_ managed: ManagedNetwork, _ ruleset: Ruleset, _ nft: Nftables) {
         do {
             let foreign = ForeignFirewall(network: managed)
-            let (commands, blockers) = try foreign.accept(in: nft.list("list ruleset"), ignoring: Self.isOwnTable)
+            let (commands, blockers) = foreign.accept(in: ruleset, ignoring: Self.isOwnTable)
             guard !commands.isEmpty else { return }
             try nft.run(commands)
             for blocker in blockers {

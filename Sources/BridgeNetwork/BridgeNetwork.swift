@@ -62,6 +62,8 @@ public actor BridgeNetwork: NetworkDriver {
     var networks: [String: Network] = [:]
     var attachments: [EndpointKey: Attachment] = [:]
     let sweeper: LinkSweeper
+    /// Looks after the firewall while a network is up.
+    var firewallWatch: Task<Void, Never>?
 
     /// - Throws: `internal` if the namespace cannot be entered.
     public init(_ configuration: Configuration, log: Logger) throws {
@@ -77,6 +79,7 @@ public actor BridgeNetwork: NetworkDriver {
 
     deinit {
         for network in networks.values { network.supervisor?.cancel() }
+        firewallWatch?.cancel()
     }
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -120,7 +123,7 @@ public actor BridgeNetwork: NetworkDriver {
         }
         // The name goes into paths and commands below.
         let managed = try ManagedNetwork(network)
-        networks.removeValue(forKey: network.name)?.supervisor?.cancel()
+        forget(network.name)
         do {
             try tearDown(bridge: managed.spec.bridge)
         } catch {
@@ -136,7 +139,7 @@ public actor BridgeNetwork: NetworkDriver {
         try enableForwarding(managed, folder)
         let nft = try nftables()
         try nft.run(FirewallTable(network: managed).replace(ports: ports(of: managed.spec.name)))
-        passForeignFirewalls(managed, nft)
+        passForeignFirewalls(managed, try nft.list("list ruleset"), nft)
         let dnsmasq = try service(folder).ensure(dnsmasqConfiguration(managed, folder).text)
         let before = networks[managed.spec.name]
         let sameProcess = before?.dnsmasq.pid == dnsmasq.pid && before?.supervisor != nil
@@ -145,6 +148,7 @@ public actor BridgeNetwork: NetworkDriver {
             managed: managed, folder: folder, bridge: bridge,
             dnsmasq: sameProcess ? before?.dnsmasq ?? dnsmasq : dnsmasq,
             supervisor: sameProcess ? before?.supervisor : supervise(managed.spec.name, dnsmasq))
+        try watchFirewall()
     }
 
     /// Removes everything that a network of this bridge can have left on the host, in whatever state it is.
@@ -194,6 +198,14 @@ public actor BridgeNetwork: NetworkDriver {
 
     func dnsmasqConfiguration(_ managed: ManagedNetwork, _ folder: NetworkFolder) -> DnsmasqConfiguration {
         DnsmasqConfiguration(network: managed, folder: folder, resolvers: configuration.resolvers, user: user)
+    }
+
+    /// Stops looking after a network.
+    func forget(_ name: String) {
+        networks.removeValue(forKey: name)?.supervisor?.cancel()
+        guard networks.isEmpty else { return }
+        firewallWatch?.cancel()
+        firewallWatch = nil
     }
 
     /// Ports that are published into the network called `name`.

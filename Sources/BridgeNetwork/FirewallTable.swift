@@ -1,5 +1,6 @@
 import DriverKit
 import Model
+import Nftables
 
 /// The nftables table of one network, as nft(8) commands. Pure: what it says is what is run.
 ///
@@ -17,9 +18,22 @@ struct FirewallTable {
         var text = "add table \(table)\ndelete table \(table)\n"
         text += "table \(table) {\n"
         for family in IPAddress.Family.allCases { text += maps(family) }
-        text += guardChain + destinationChains + sourceChain + forwardChain
+        for chain in chains {
+            text += "  chain \(chain.name) {\n    type \(chain.hook); policy accept;\n"
+            text += chain.rules.map { "    \($0)\n" }.joined() + "  }\n"
+        }
         text += "}\n"
         return text + add(ports)
+    }
+
+    /// Whether the table is there with every rule; what the maps hold is not looked at.
+    func isComplete(in ruleset: Ruleset) -> Bool {
+        chains.allSatisfy { chain in
+            let rules = ruleset.rules.filter {
+                $0.family == "inet" && $0.table == network.table && $0.chain == chain.name
+            }
+            return rules.count == chain.rules.count
+        }
     }
 
     /// Removes the table; no error if there is none.
@@ -55,46 +69,47 @@ struct FirewallTable {
         return text
     }
 
+    /// A base chain; what no rule decides is accepted.
+    private struct Chain {
+        var name: String
+        /// Type, hook and priority.
+        var hook: String
+        var rules: [String]
+    }
+
+    private var chains: [Chain] {
+        [
+            Chain(name: "guard", hook: "filter hook prerouting priority raw", rules: guardRules),
+            Chain(
+                name: "dstnat", hook: "nat hook prerouting priority dstnat",
+                // A packet from outside to 127.0.0.1 would be dropped as a martian only after translation: it is never
+                // looked up. ::1 cannot be a translated packet's source, so it is left alone.
+                rules: ["ip daddr 127.0.0.0/8 return", "ip6 daddr ::1 return"] + destinationRules),
+            Chain(
+                name: "output", hook: "nat hook output priority -100",
+                rules: ["ip6 daddr ::1 return", "dnat ip to ip daddr . meta l4proto . th dport map @loop4"]
+                    + destinationRules),
+            Chain(name: "srcnat", hook: "nat hook postrouting priority srcnat", rules: sourceRules),
+            Chain(name: "forward", hook: "filter hook forward priority filter", rules: forwardRules),
+        ]
+    }
+
     /// Answers to translated connections from 127.0.0.1 need `route_localnet` on the bridge, which would also let
     /// guests reach what listens on the host's loopback: these packets go before anything looks at them.
-    private var guardChain: String {
-        """
-          chain guard {
-            type filter hook prerouting priority raw; policy accept;
-            iifname "\(bridge)" ip saddr 127.0.0.0/8 drop
-            iifname "\(bridge)" ip daddr 127.0.0.0/8 drop
-          }
-
-        """
+    private var guardRules: [String] {
+        ["saddr", "daddr"].map { "iifname \"\(bridge)\" ip \($0) 127.0.0.0/8 drop" }
     }
 
-    private var destinationChains: String {
-        let bound = """
-                dnat ip to ip daddr . meta l4proto . th dport map @bound4
-                dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6
-                fib daddr type local dnat ip to meta l4proto . th dport map @any4
-                fib daddr type local dnat ip6 to meta l4proto . th dport map @any6
-            """
-        // A packet from outside to 127.0.0.1 would be dropped as a martian only after translation: it is never looked
-        // up. ::1 cannot be a translated packet's source, so it is left alone.
-        return """
-              chain dstnat {
-                type nat hook prerouting priority dstnat; policy accept;
-                ip daddr 127.0.0.0/8 return
-                ip6 daddr ::1 return
-            \(bound)
-              }
-              chain output {
-                type nat hook output priority -100; policy accept;
-                ip6 daddr ::1 return
-                dnat ip to ip daddr . meta l4proto . th dport map @loop4
-            \(bound)
-              }
-
-            """
+    private var destinationRules: [String] {
+        [
+            "dnat ip to ip daddr . meta l4proto . th dport map @bound4",
+            "dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6",
+            "fib daddr type local dnat ip to meta l4proto . th dport map @any4",
+            "fib daddr type local dnat ip6 to meta l4proto . th dport map @any6",
+        ]
     }
 
-    private var sourceChain: String {
+    private var sourceRules: [String] {
         var rules = ["oifname \"\(bridge)\" ip saddr 127.0.0.0/8 masquerade"]
         for family in IPAddress.Family.allCases {
             guard let prefix = network.prefix(family) else { continue }
@@ -107,11 +122,11 @@ struct FirewallTable {
                 rules.append("oifname != \"\(bridge)\" \(ip) saddr \(net) \(ip) daddr != \(net) masquerade")
             }
         }
-        return chain("srcnat", "type nat hook postrouting priority srcnat; policy accept;", rules)
+        return rules
     }
 
     /// Behind translation nobody outside reaches what is not published, not even by a route of their own.
-    private var forwardChain: String {
+    private var forwardRules: [String] {
         var rules = [
             "iifname \"\(bridge)\" accept",
             "oifname != \"\(bridge)\" accept",
@@ -121,10 +136,6 @@ struct FirewallTable {
         for family in IPAddress.Family.allCases where network.isTranslated(family) {
             rules.append("meta nfproto \(family == .v4 ? "ipv4" : "ipv6") drop")
         }
-        return chain("forward", "type filter hook forward priority filter; policy accept;", rules)
-    }
-
-    private func chain(_ name: String, _ header: String, _ rules: [String]) -> String {
-        "  chain \(name) {\n    \(header)\n" + rules.map { "    \($0)\n" }.joined() + "  }\n"
+        return rules
     }
 }

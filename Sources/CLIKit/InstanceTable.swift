@@ -35,7 +35,10 @@ public enum InstanceTable {
         case "Stopped":
             guard let exit = instance.exit else { return .init("Stopped", .dim) }
             if exit.outOfMemory { return .init("Stopped (out of memory)", .bad) }
-            return exit.exitCode == 0 ? .init("Stopped", .dim) : .init("Stopped (\(exit.exitCode))", .bad)
+            if exit.exitCode == 0 { return .init("Stopped", .dim) }
+            // What a stop or a kill ended is no failure of the program.
+            let wasStopped = exit.signal == 15 || exit.signal == 9
+            return .init("Stopped (\(exit.exitCode))", wasStopped ? .dim : .bad)
         case "Error": return .init("Error", .bad)
         default: return .init(instance.status, .warning)
         }

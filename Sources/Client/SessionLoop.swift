@@ -56,9 +56,9 @@ private struct SessionLoop {
         }
     }
 
-    /// All output has come and gone, and the outcome is known.
+    /// All output has come and gone, and the outcome is known, that of the start too.
     private var isFinished: Bool {
-        guard session.outcome != nil else { return false }
+        guard session.outcome != nil, start == nil else { return false }
         let drained = session.outputs.allSatisfy { $0.queue.count == 0 }
         return drained && (session.outputs.allSatisfy(\.socket.isClosed) || lastOutput.isPast)
     }
@@ -143,7 +143,13 @@ private struct SessionLoop {
     }
 
     private mutating func takeOutcome() throws {
-        try session.finishPending()
+        do {
+            try session.finishPending()
+        } catch {
+            // A start that failed ends the session too, and tells more.
+            if let start { _ = try session.client.outcome(start.finish()) }
+            throw error
+        }
         lastOutput = Deadline(seconds: Self.silenceAfterEnd)
     }
 

@@ -54,8 +54,8 @@ public final class ContainerDriver: InstanceDriver {
         let warmUp = Task { await runBlocking { groups.warmUp() } }
         defer { warmUp.cancel() }
         return try await withReverter { reverter in
-            let sources = try await runBlocking { try Self.makeFolders(plan, paths) }
             reverter.onFailure("remove \(paths.directory)") { try await Self.removeFolders(paths) }
+            let sources = try await runBlocking { try Self.makeFolders(plan, paths) }
             let files = try await runBlocking { try Self.writeFiles(plan, paths) }
             let folders = try await makeCgroup(plan, runtime)
             reverter.onFailure("remove the control group of \(plan.name)") {

@@ -1,6 +1,6 @@
 import CHost
 import Glibc
-import Model
+public import Model
 
 /// Where netlink datagrams go to and come from. The kernel answers each request before the next is sent, so that a
 /// transport needs no concurrency of its own.
@@ -21,22 +21,29 @@ public final class NetlinkSocket: NetlinkTransport {
         case netfilter = 12
     }
 
-    private let descriptor: Int32
+    /// Becomes readable when the kernel has sent something.
+    public let descriptor: OwnedDescriptor
 
     /// Opens a socket in the calling thread's network namespace; to work in another, see `NetworkNamespace`.
     /// - Parameters:
     ///   - group: a multicast group to listen to; 0 is none.
     ///   - timeout: seconds that `receive` waits; 0 waits for ever.
     public init(_ family: Family = .route, group: UInt32 = 0, timeout: Int32 = 10) throws {
-        descriptor = isle_net_socket(family.rawValue, group, timeout)
-        guard descriptor >= 0 else { throw NetlinkError(errno: -descriptor, request: "open a netlink socket") }
+        let raw = isle_net_socket(family.rawValue, group, timeout)
+        guard raw >= 0 else { throw NetlinkError(errno: -raw, request: "open a netlink socket") }
+        descriptor = OwnedDescriptor(raw)
     }
 
-    deinit { _ = close(descriptor) }
+    /// Throws away everything that the kernel has sent so far; does not wait.
+    public func drain() {
+        var byte: UInt8 = 0
+        // A full buffer (ENOBUFS) is reported once, and reading goes on behind it.
+        while recv(descriptor.raw, &byte, 1, Int32(MSG_DONTWAIT)) > 0 || errno == ENOBUFS {}
+    }
 
     public func send(_ datagram: [UInt8]) throws {
         while true {
-            let sent = datagram.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, 0) }
+            let sent = datagram.withUnsafeBytes { Glibc.send(descriptor.raw, $0.baseAddress, $0.count, 0) }
             if sent == datagram.count { return }
             if errno == EINTR { continue }
             throw NetlinkError(errno: errno, request: "send a netlink request")
@@ -47,7 +54,7 @@ public final class NetlinkSocket: NetlinkTransport {
         // Kernels make dump answers no larger than 32 KiB.
         try withUnsafeTemporaryAllocation(byteCount: 65536, alignment: 8) { buffer in
             while true {
-                let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                let count = recv(descriptor.raw, buffer.baseAddress, buffer.count, 0)
                 if count > 0 { return Array(buffer[..<count]) }
                 if count < 0 && errno == EINTR { continue }
                 let number = count == 0 ? ECONNRESET : (errno == EAGAIN ? ETIMEDOUT : errno)

@@ -39,6 +39,8 @@ struct DaemonStart: ParsableCommand {
     @Option(help: ArgumentHelp("Where it keeps what lasts.", valueName: "folder")) var stateDir: String?
     @Option(help: ArgumentHelp("The name of its bridge.", valueName: "name")) var bridge: String?
     @Option(help: ArgumentHelp("The bridge's IPv4 subnet.", valueName: "cidr")) var subnet: String?
+    @Option(help: ArgumentHelp("Group that may use the socket.", valueName: "name")) var group: String?
+    @Option(help: ArgumentHelp("Where isle-shim and the other parts are.", valueName: "folder")) var libDir: String?
     @Option(help: ArgumentHelp("trace, debug, info, notice, warning or error.", valueName: "level")) var logLevel:
         String?
     @Option(help: ArgumentHelp("Where its messages go; else isled.log beside its state.", valueName: "file"))
@@ -60,7 +62,10 @@ struct DaemonStart: ParsableCommand {
         let log = logFile ?? "\(state)/isled.log"
         mkdir(state, 0o711)
         var arguments = [program, "--state-dir", state, "--run-dir", Daemon.runDirectory(global.socketPath)]
-        for (name, value) in [("--bridge", bridge), ("--subnet", subnet), ("--log-level", logLevel)] {
+        for (name, value) in [
+            ("--bridge", bridge), ("--subnet", subnet), ("--log-level", logLevel), ("--group", group),
+            ("--lib-dir", libDir),
+        ] {
             if let value { arguments += [name, value] }
         }
         let pid = try Self.spawn(program, arguments, log: log)

@@ -137,8 +137,7 @@ struct AdoptTests {
 extension BridgeNetwork {
     /// What a killed daemon's driver does from then on: nothing; its sockets are closed.
     func abandon() {
-        for network in networks.values { network.supervisor?.cancel() }
-        networks = [:]
+        for name in networks.keys { forget(name) }
         attachments = [:]
     }
 }

@@ -94,6 +94,35 @@ struct LifecycleTests {
         }
     }
 
+    @Test func theFirewallIsMendedWithoutBeingAsked() async throws {
+        try await Fixture.with { fixture in
+            try await fixture.driver.up(fixture.network)
+            let server = try EchoServer(in: fixture.outside, port: 9000)
+            let web = try await fixture.guest(
+                fixture.endpoint("web", 5, ports: [PortMapping(hostPort: 8080, guestPort: 80)]))
+            let inner = try EchoServer(in: web, port: 80)
+            func comesBack() async throws -> Bool {
+                for _ in 0..<100 {
+                    if try hello(from: web, "192.0.2.2", 9000, patience: 1) == "192.0.2.1",
+                        try hello(from: fixture.host, "127.0.0.1", 8080, patience: 1) == "10.77.0.1"
+                    {
+                        return true
+                    }
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                return false
+            }
+            try fixture.nft().run("flush ruleset")
+            #expect(try await comesBack())
+            // Somebody's firewall starts after us.
+            try fixture.nft().run(
+                "table ip filter { chain FORWARD { type filter hook forward priority 0 ; policy drop ; } ; }")
+            #expect(try await comesBack())
+            #expect(try fixture.nft().list("list ruleset").rules.contains { $0.chain == "FORWARD" })
+            withExtendedLifetime((server, inner)) {}
+        }
+    }
+
     @Test func aDeletedBridgeComesBackWithTheNextEndpoint() async throws {
         try await Fixture.with { fixture in
             try await fixture.driver.up(fixture.network)

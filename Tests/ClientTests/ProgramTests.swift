@@ -103,6 +103,7 @@ private final class FakeIsle: Sendable {
             case ("PUT", 3): try peer.async(parts[1] == "gone" ? "nowhere" : "state")
             case ("GET", 3) where parts[0] == "operations" && parts[2] == "wait":
                 if parts[1] == "session" { usleep(60_000) }
+                if parts[1] == "state" && outcomes["state"] != nil { usleep(120_000) }
                 let end =
                     outcomes[parts[1]] ?? (
                         200, parts[1] == "create" ? #"{"name":"made-up"}"# : #"{"return":0}"#, "", nil
@@ -191,7 +192,8 @@ struct ProgramTests {
 
     @Test(arguments: [(404, 127), (400, 126), (507, 125)] as [(Int, Int32)])
     func aProgramThatCannotStart(_ http: Int, _ status: Int32) throws {
-        let fake = FakeIsle(["state": (400, "null", "nope", http)])
+        // The session ends before the start's failure is told.
+        let fake = FakeIsle(["state": (400, "null", "nope", http), "session": (200, "{}", "", nil)])
         let result = try isle(fake, "run", "--rm", "alpine", "nonsense")
         #expect(result.status == status && result.error == "Error: nope\n")
         // Nothing of it is left.

@@ -13,7 +13,6 @@ final class Fixture: Sendable {
         if let path = ProcessInfo.processInfo.environment["ISLE_SHIM"] { return path }
         return #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" } + "/out/isle-shim"
     }()
-    static let debian = "/work/lab/rootfs/debian-sys"
     static let canRun =
         geteuid() == 0 && HostFiles.exists(shim) && (try? Runtime.find("crun")) != nil
         && HostFiles.exists("/bin/busybox")

@@ -8,7 +8,11 @@ import Testing
 @testable import ContainerDriver
 
 /// A Debian userland with systemd: `mmdebstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm DIR`.
-private let debian = ProcessInfo.processInfo.environment["ISLE_TEST_DEBIAN"] ?? "/work/lab/rootfs/debian-sys"
+private let debian =
+    ProcessInfo.processInfo.environment["ISLE_TEST_DEBIAN"]
+    ?? #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" } + "/out/test/debian-sys"
+private let debianFolder = debian.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
+private let debianName = debian.split(separator: "/").last.map(String.init) ?? ""
 private let hasDebian = Fixture.canRun && HostFiles.exists("\(debian)/lib/systemd/systemd")
 
 @Suite(.serialized, .enabled(if: Fixture.canRun, Fixture.needs)) struct SystemTests {
@@ -16,8 +20,8 @@ private let hasDebian = Fixture.canRun && HostFiles.exists("\(debian)/lib/system
     func systemdBootsAndStops() async throws {
         try await withFixture { fixture in
             var plan = try fixture.plan(
-                arguments: ["/sbin/init"], kind: .system, layers: String(debian.dropLast("/debian-sys".count)),
-                layer: "debian-sys")
+                arguments: ["/sbin/init"], kind: .system, layers: debianFolder,
+                layer: debianName)
             plan.limits = Limits(cpuCount: 2, memory: 512 << 20, processes: 500)
             let clock = ContinuousClock()
             let begin = clock.now
@@ -54,8 +58,8 @@ private let hasDebian = Fixture.canRun && HostFiles.exists("\(debian)/lib/system
     func rebootFromInsideIsReported() async throws {
         try await withFixture { fixture in
             let plan = try fixture.plan(
-                arguments: ["/sbin/init"], kind: .system, layers: String(debian.dropLast("/debian-sys".count)),
-                layer: "debian-sys")
+                arguments: ["/sbin/init"], kind: .system, layers: debianFolder,
+                layer: debianName)
             let handle = try await fixture.driver.create(plan)
             try await handle.start()
             while try await handle.run(["systemctl", "is-system-running"]).output != "running\n" {

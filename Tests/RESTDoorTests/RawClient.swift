@@ -1,0 +1,1 @@
+../DoorKitTests/RawClient.swift
