@@ -1,3 +1,4 @@
+import CWasmtime
 import Glibc
 
 /// Runs one WASM module or component, or compiles one. It is started by Isle inside namespaces and a cgroup, knows
@@ -11,7 +12,7 @@ struct IsleWasm {
         signal(SIGINT) { number in _exit(128 + number) }
         signal(SIGHUP) { number in _exit(128 + number) }
         signal(SIGQUIT) { number in _exit(128 + number) }
-        switch Command(Array(CommandLine.arguments.dropFirst())) {
+        switch Command((1..<max(1, isle_argument_count())).map { String(cString: isle_argument($0)) }) {
         case .compile(let command): exit(Compiler(command: command).run())
         case .run(let command): exit(Runner(command: command).run())
         case nil: exit(125)

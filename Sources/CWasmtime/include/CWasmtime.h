@@ -97,6 +97,10 @@ static inline const char *isle_wasmtime_load(const char *path, isle_wasmtime *ap
     return NULL;
 }
 
+/// The command line of the process, the program's name first.
+int isle_argument_count(void);
+const char *isle_argument(int index);
+
 /// The environment of the process, ended by a null pointer.
 static inline char **isle_environment(void) {
     extern char **environ;
