@@ -101,7 +101,10 @@ let package = Package(
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
         module(
             "ImageDepot",
-            ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry", "ImageFormats"]),
+            [
+                "Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry", "ImageFormats", "Archive",
+                "DiskImages",
+            ]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(

@@ -224,7 +224,7 @@ final class TreeWriter {
         }
     }
 
-    private static func isKept(_ name: String) -> Bool {
+    static func isKept(_ name: String) -> Bool {
         name == "security.capability" || name == "system.posix_acl_access" || name == "system.posix_acl_default"
             || (name.hasPrefix("user.") && !name.hasPrefix("user.overlay."))
     }

@@ -66,3 +66,23 @@ extension ProgressLine {
         detail = "\(Quantity.bytes(done))/\(Quantity.bytes(total))"
     }
 }
+
+/// Which progress becomes a line of a log: nothing of a stage that is over within a second, then at most one line
+/// every two seconds, and only when a tenth more is done.
+public struct ProgressPace: Sendable {
+    private var stage: String?
+    private var began = 0.0
+    private var shown = -Double.infinity
+    private var tenth = -2
+
+    public init() {}
+
+    /// Whether `line` is shown. `now` is in seconds of any clock.
+    public mutating func shows(_ line: ProgressLine, now: Double) -> Bool {
+        if line.stage != stage { (stage, began, tenth) = (line.stage, now, -2) }
+        let next = line.fraction.map { Int($0 * 10) } ?? -1
+        guard now - began >= 1, now - shown >= 2, next > tenth else { return false }
+        (shown, tenth) = (now, next)
+        return true
+    }
+}

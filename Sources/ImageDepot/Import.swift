@@ -1,4 +1,7 @@
+import Archive
+import DiskImages
 public import DriverKit
+import Glibc
 import ImageFormats
 import LinuxHost
 import Model
@@ -9,6 +12,9 @@ extension ImageDepot {
         _ path: String, architecture: String, progress: @escaping @Sendable (DriverKit.TransferProgress) -> Void
     ) async throws -> [IncomingImage] {
         let importer = ImageImporter(store: store, platform: try Platform(parsing: architecture))
+        if try await runBlocking({ try Self.isDisk(path) }) {
+            return try await guarded.sparing { [try await importDisk(path, importer, progress)] }
+        }
         return try await guarded.sparing {
             let images = try await importer.importFile(path) {
                 progress(DriverKit.TransferProgress(stage: "importing", done: $0, total: nil))
@@ -19,6 +25,33 @@ extension ImageDepot {
                 return incoming(imported.image, names: names)
             }
         }
+    }
+
+    private static func isDisk(_ path: String) throws -> Bool {
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return false }
+        switch try ImageFileKind.detect(path: path).content {
+        case .disk, .ova: return true
+        case .wasmModule, .wasmComponent, .ociLayout, .dockerArchive, .rootFilesystem: return false
+        }
+    }
+
+    /// Converts a disk of any format to qcow2 and stores that.
+    private func importDisk(
+        _ path: String, _ importer: ImageImporter,
+        _ progress: @escaping @Sendable (DriverKit.TransferProgress) -> Void
+    ) async throws -> IncomingImage {
+        let file = "\(temporary)/disk-\(UInt64.random(in: .min ... .max)).qcow2"
+        defer { unlink(file) }
+        let disk = try await DiskImport().convert(path, to: file) { fraction in
+            progress(DriverKit.TransferProgress(stage: "converting", done: Int64(fraction * 100), total: 100))
+        }
+        let image = try await importer.importDisk(
+            file, isQcow2: true, virtualSize: Int64(disk.virtualSize), firmware: disk.needsUEFI ? "uefi" : "bios",
+            importedFrom: disk.format.rawValue)
+        var properties = ["imported-from": disk.format.rawValue]
+        if !disk.otherDisks.isEmpty { properties["disks-left-out"] = disk.otherDisks.joined(separator: ", ") }
+        return incoming(image, properties: properties)
     }
 
     public func export(

@@ -27,15 +27,21 @@ public struct ImageImporter: Sendable {
     /// - Throws: `invalidArgument` if the content is damaged, `unsupported` if it is something else (disks, which have to
     ///   be converted first: `importDisk`).
     public func importFile(_ path: String, progress: ImportProgress? = nil) async throws -> [ImportedImage] {
-        let kind = try await runBlocking { try FileKind.detect(path) }
-        switch kind {
-        case .folder: return try await importLayout(folder: path)
-        case .module(let kind): return [ImportedImage(image: try await importModule(path, kind), names: [])]
+        if try await runBlocking({ try Self.isFolder(path) }) { return try await importLayout(folder: path) }
+        let kind = try await runBlocking { try ImageFileKind.detect(path: path) }
+        switch kind.content {
+        case .wasmModule, .wasmComponent:
+            guard !kind.isCompressed else {
+                throw EngineError(
+                    .unsupported, "\(Names.quoted(path)) is a compressed WASM file", hint: "uncompress it first")
+            }
+            let image = try await importModule(path, isComponent: kind.content == .wasmComponent)
+            return [ImportedImage(image: image, names: [])]
         case .disk(let format):
             throw EngineError(
                 .unsupported, "\(Names.quoted(path)) is a disk in format \(format.rawValue), not an image archive")
-        case .appliance: throw EngineError(.unsupported, "\(Names.quoted(path)) is an OVA, not an image archive")
-        case .tar: break
+        case .ova: throw EngineError(.unsupported, "\(Names.quoted(path)) is an OVA, not an image archive")
+        case .ociLayout, .dockerArchive, .rootFilesystem: break
         }
         let survey = try await ArchiveSurvey.make(path, progress: progress)
         switch survey.kind {
@@ -83,9 +89,9 @@ public struct ImageImporter: Sendable {
     }
 
     /// Imports a WASM module or component (CNCF TAG Runtime, "WASM OCI artifact layout").
-    func importModule(_ path: String, _ kind: FileKind.ModuleKind) async throws -> StoredImage {
+    func importModule(_ path: String, isComponent: Bool) async throws -> StoredImage {
         let layer = try await store.add(file: path, mediaType: MediaType.wasm)
-        let configuration = ModuleConfiguration(os: kind == .core ? "wasip1" : "wasip2", layer: layer.digest)
+        let configuration = ModuleConfiguration(os: isComponent ? "wasip2" : "wasip1", layer: layer.digest)
         return try await finish(CanonicalJSON.bytes(configuration), MediaType.wasmConfig, [layer])
     }
 
@@ -103,6 +109,12 @@ public struct ImageImporter: Sendable {
         let configuration = DiskConfiguration(
             platform: platform, firmware: firmware, virtualSize: virtualSize, importedFrom: importedFrom)
         return try await finish(CanonicalJSON.bytes(configuration), MediaType.diskConfig, [layer])
+    }
+
+    private static func isFolder(_ path: String) throws -> Bool {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw EngineError.system(errno, "look at \(Names.quoted(path))") }
+        return status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// Stores configuration and manifest over layers that are stored already.

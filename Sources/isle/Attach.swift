@@ -9,7 +9,8 @@ struct Attach: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Connect to the program that an instance runs.",
         discussion: """
-            ctrl-p ctrl-q leaves it running. Without a terminal, signals are passed on to the program.
+            ctrl-p ctrl-q leaves it running. Without a terminal, signals are passed on to
+            the program.
 
             Examples:
               isle attach web
@@ -19,7 +20,7 @@ struct Attach: ParsableCommand {
     @Argument(help: "The instance.", completion: Completions.instances) var name: String
     @Flag(inversion: .prefixedNo, help: "Pass standard input on.") var stdin = true
     @Option(help: ArgumentHelp("Keys that leave it running.", valueName: "keys")) var detachKeys = "ctrl-p,ctrl-q"
-    @Flag(inversion: .prefixedNo, help: "Pass signals on to the program.") var sigProxy = true
+    @Flag(inversion: .prefixedNo, help: "Whether signals are passed on to the program.") var sigProxy = true
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {

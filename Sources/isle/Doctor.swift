@@ -8,7 +8,8 @@ struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check what works on this host, and what to do about the rest.",
         discussion: """
-            Ends with exit code 1 if something that Isle needs does not work; warnings alone do not count.
+            Ends with exit code 1 if something that Isle needs does not work; warnings
+            alone do not count.
 
             Example: isle doctor
             """)

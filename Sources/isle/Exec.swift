@@ -10,8 +10,8 @@ struct Exec: ParsableCommand {
         abstract: "Run a program in a running instance.",
         usage: "isle exec [OPTIONS] NAME [--] COMMAND…",
         discussion: """
-            At a terminal the program gets a terminal and the keyboard too; -T prevents it. Elsewhere standard input is
-            passed on with -i only.
+            At a terminal the program gets a terminal and the keyboard too; -T prevents
+            it. Elsewhere standard input is passed on with -i only.
 
             Examples:
               isle exec web nginx -t
@@ -61,8 +61,8 @@ struct Shell: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Log in to an instance.",
         discussion: """
-            In system containers and machines it is a login of root, or of --user; in application containers the best
-            shell that the image has.
+            In system containers and machines it is a login of root, or of --user; in
+            application containers the best shell that the image has.
 
             Examples:
               isle shell box

@@ -117,8 +117,9 @@ struct ImageImport: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Bring files into the store.",
         discussion: """
-            OCI layouts and docker-archives as tar, root filesystems as tar with any compression, WASM modules, disk
-            images (raw, qcow2, vmdk, vdi, vhd, vhdx, ova). What a file is follows from its name unless --type says it.
+            OCI layouts and docker-archives as tar, root filesystems as tar with any
+            compression, WASM modules, disk images (raw, qcow2, vmdk, vdi, vhd, vhdx,
+            ova). What a file is follows from its name unless --type says it.
 
             Examples:
               isle image import app.tar

@@ -7,9 +7,10 @@ struct Launch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make an instance and start it in the background.",
         discussion: """
-            The kind follows from the image: a .wasm file is a module, a disk image a machine, an image whose program
-            is an init a system container, any other an application. IMAGE is a registry's reference, a suite such as
-            debian/bookworm, or a file.
+            The kind follows from the image: a .wasm file is a module, a disk image a
+            machine, an image whose program is an init a system container, any other an
+            application. IMAGE is a registry's reference, a suite as debian/bookworm, or
+            a file of this machine.
 
             Examples:
               isle launch debian/bookworm box

@@ -20,8 +20,7 @@ final class ProgressDisplay {
     private let style = Style.error
     private let quiet: Bool
     private var drawn = false
-    private var lastStage = ""
-    private var lastTenth = -1
+    private var pace = ProgressPace()
 
     init(quiet: Bool) { self.quiet = quiet }
 
@@ -37,11 +36,7 @@ final class ProgressDisplay {
             drawn = true
             return
         }
-        let tenth = line.fraction.map { Int($0 * 10) } ?? -1
-        guard line.stage != lastStage || tenth > lastTenth else { return }
-        lastStage = line.stage
-        lastTenth = tenth
-        style.write(line.plain + "\n")
+        if pace.shows(line, now: Now.seconds) { style.write(line.plain + "\n") }
     }
 
     /// Takes the bar away.

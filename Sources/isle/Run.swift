@@ -18,13 +18,13 @@ struct Run: ParsableCommand {
               echo hi | isle run -i --rm alpine cat
               isle run --dir ./data::/data hello.wasm /data
 
-            ctrl-p ctrl-q leaves a program with a terminal running in the background. Without a terminal, signals are
-            passed on to the program.
+            ctrl-p ctrl-q leaves a program with a terminal running in the background.
+            Without a terminal, signals are passed on to the program.
             """)
 
     @Flag(name: .shortAndLong, help: "Run in the background and print the name.") var detach = false
     @Option(help: ArgumentHelp("Keys that leave it running.", valueName: "keys")) var detachKeys = "ctrl-p,ctrl-q"
-    @Flag(inversion: .prefixedNo, help: "Pass signals on to the program.") var sigProxy = true
+    @Flag(inversion: .prefixedNo, help: "Whether signals are passed on to the program.") var sigProxy = true
     @OptionGroup var instance: InstanceOptionGroup
     @OptionGroup(title: "Global options") var global: GlobalOptions
     @Argument(

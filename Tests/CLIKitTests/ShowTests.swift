@@ -134,6 +134,21 @@ import WireTypes
         #expect(ProgressLine(API.Operation()) == nil)
     }
 
+    @Test func aLogGetsFewLines() {
+        var pace = ProgressPace()
+        var shown: [Int64] = []
+        for second in Int64(0)..<20
+        where pace.shows(ProgressLine(stage: "pull", done: second * 5, total: 100), now: Double(second)) {
+            shown.append(second)
+        }
+        #expect(shown == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19])
+        // A new stage waits its second again.
+        let later = [(0, 21.0), (0, 22.5), (1, 30)].map { done, now in
+            pace.shows(ProgressLine(stage: "unpack", done: done, total: 100), now: now)
+        }
+        #expect(later == [false, true, false])
+    }
+
     @Test func nonsenseIsBounded() throws {
         let line = try #require(ProgressLine(operation(["progress": ["stage": "a\u{1B}[2J", "percent": "900"]])))
         #expect(line.fraction == 1 && line.plain == #"a\u{1B}[2J 100%"#)

@@ -245,6 +245,31 @@ struct ProgramTests {
         }
     }
 
+    @Test func theReferenceNamesEveryVerbAndOption() throws {
+        let file = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let descriptor = open("/\(file)/docs/reference/cli.md", O_RDONLY)
+        try #require(descriptor >= 0)
+        let reference = String(decoding: Collector(descriptor).all(), as: UTF8.self)
+        let dump = try Program.run(["--experimental-dump-help"], socket: "/nonexistent").output
+        let root = try #require(try JSON.decode(JSONValue.self, from: Array(dump.utf8))["command"])
+        var missing: [String] = []
+        func visit(_ command: JSONValue, _ path: String) {
+            for inner in command["subcommands"]?.arrayValue ?? [] where inner["shouldDisplay"] == true {
+                guard let name = inner["commandName"]?.stringValue, name != "help" else { continue }
+                if !reference.contains("# \(path) \(name)\n") { missing.append("\(path) \(name)") }
+                visit(inner, "\(path) \(name)")
+            }
+            for option in command["arguments"]?.arrayValue ?? [] where option["shouldDisplay"] == true {
+                for name in option["names"]?.arrayValue ?? [] where name["kind"] == "long" {
+                    let text = "--" + (name["name"]?.stringValue ?? "")
+                    if !reference.contains(text) && text != "--help" { missing.append("\(path) \(text)") }
+                }
+            }
+        }
+        visit(root, "isle")
+        #expect(missing.isEmpty, "scripts/cli-reference makes docs/reference/cli.md anew")
+    }
+
     @Test func helpAndCompletions() throws {
         for arguments in [
             ["--help"], ["run", "--help"], ["help", "launch"], ["exec", "-h"], ["config", "device", "add", "--help"],

@@ -86,6 +86,32 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/qemu-img"), "qemu-img is not installed"))
+    func disksOfOtherProgramsBecomeQcow2() async throws {
+        try await withBench { bench in
+            for format in ["vmdk", "vdi", "vpc", "qcow2", "raw"] {
+                let raw = bench.path + "/disk.raw"
+                // A master boot record with one partition.
+                var bytes = [UInt8](repeating: 0, count: 4 << 20)
+                bytes.replaceSubrange(446..<462, with: [0x80, 0, 0, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0])
+                bytes[0] = 0xeb
+                bytes.replaceSubrange(510..<512, with: [0x55, 0xaa])
+                try Data(bytes).write(to: URL(fileURLWithPath: raw))
+                let path = bench.path + "/disk." + format
+                if format != "raw" {
+                    try await ProcessRunner.check("qemu-img", ["convert", "-f", "raw", "-O", format, raw, path])
+                }
+                let image = try await bench.depot.importFile(path, architecture: "x86_64") { _ in }[0]
+                #expect(image.content == .disk && image.properties["imported-from"] == format, "\(format)")
+                #expect(image.properties["firmware"] == "bios")
+                #expect(image.layers.map(\.mediaType) == [MediaType.diskQcow2])
+                let stored = try await bench.depot.blob(image.layers[0].digest)
+                try await ProcessRunner.check("qemu-img", ["compare", "-f", "qcow2", "-F", format, stored, path])
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: bench.path + "/tmp").isEmpty)
+        }
+    }
+
     @Test func pruneSparesWhatWasJustHandedOverAndFreesTheRest() async throws {
         try await withBench { bench in
             let depot = bench.depot

@@ -18,22 +18,6 @@ import Testing
         #expect(try await fixture.store.read(image.layers[0].digest) == bytes)
     }
 
-    @Test(arguments: [
-        ("QFI\u{fb}", 0, FileKind.DiskKind.qcow2), ("KDMV", 0, .vmdk), ("# Disk DescriptorFile\n", 0, .vmdk),
-        ("vhdxfile", 0, .vhdx), ("conectix", 0, .vpc), ("\u{7f}\u{10}\u{da}\u{be}", 64, .vdi),
-        ("\u{55}\u{aa}", 510, .raw),
-    ])
-    func disksAreToldByTheirFirstBytes(magic: String, offset: Int, kind: FileKind.DiskKind) throws {
-        let bytes = [UInt8](repeating: 0, count: offset) + magic.unicodeScalars.map { UInt8($0.value) }
-        let path = try fixture.write("disk", bytes + [UInt8](repeating: 0, count: 4096))
-        #expect(try FileKind.detect(path) == .disk(kind))
-    }
-
-    @Test func anApplianceIsToldByItsFirstMember() throws {
-        let path = try fixture.tar("x.ova", [("box.ovf", [1]), ("box.vmdk", [2])])
-        #expect(try FileKind.detect(path) == .appliance)
-    }
-
     @Test func disksAreNotImportedAsArchives() async throws {
         let path = try fixture.write("x.vmdk", Array("KDMV".utf8) + [UInt8](repeating: 0, count: 1024))
         let error = await #expect(throws: EngineError.self) { try await fixture.importer.importFile(path) }

@@ -137,7 +137,7 @@ import Testing
             request.path == "/v2/" ? .init() : .init(status: .tooManyRequests, headers: ["Retry-After": "3600"])
         }
         #expect(result.error?.hint?.contains("3600") == true)
-        #expect(ContinuousClock.now - begin < .seconds(5))
+        #expect(ContinuousClock.now - begin < .seconds(60))
     }
 
     @Test func wrongContentIsRefusedAndNotStored() async throws {
