@@ -59,6 +59,10 @@ extension InstanceActor {
         let networks = services.networks
         return try await withReverter { reverter in
             var plan = original
+            let folders = parts.folders
+            let directory = plan.runDirectory
+            try Folders.make(directory, mode: 0o711)
+            reverter.onFailure("removing \(directory)") { try await folders.remove(directory) }
             if record.kind == .machine {
                 for endpoint in endpoints {
                     reverter.onFailure("disconnecting \(endpoint.device)") { try await networks.disconnect(endpoint) }

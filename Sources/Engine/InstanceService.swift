@@ -146,11 +146,7 @@ public actor InstanceService {
 
     private func makeFolders(_ id: InstanceID) throws {
         for path in [parts.layout.state(of: id), parts.layout.state(of: id) + "/logs"] {
-            if mkdir(path, 0o711) != 0, errno != EEXIST {
-                throw EngineError(
-                    errno == ENOSPC ? .resourceExhausted : .internal,
-                    "the folder \(path) cannot be made: \(String(cString: strerror(errno)))")
-            }
+            try Folders.make(path, mode: 0o711)
         }
     }
 
