@@ -58,7 +58,6 @@ enum GuestSetup {
         if acceleration == .tcg { words.append("mitigations=off") }
         // Two machines of one image must not share its machine id: DHCP servers know clients by it.
         if !isApplication { words.append("systemd.machine_id=\(plan.id.raw)\(plan.id.raw)") }
-        words += (plan.config["machine.kernel.parameters"] ?? "").split(separator: " ").map(String.init)
         return words.joined(separator: " ")
     }
 }

@@ -77,8 +77,8 @@ public struct MachineDriver: InstanceDriver {
         let run = try RootDirectory(path: plan.runDirectory, confinement: .beneath)
         do {
             let preparation = MachinePreparation(
-                plan: plan, disk: disk, run: run, paths: paths, kernels: kernels, acceleration: try await acceleration()
-            )
+                plan: plan, disk: disk, run: run, paths: paths, kernels: kernels,
+                acceleration: try await acceleration(plan.config["machine.acceleration"]))
             let (spec, record) = try await preparation.make()
             try record.save(run)
             let shim = try await Shim.spawn(spec, executable: paths.shim)
@@ -128,7 +128,9 @@ public struct MachineDriver: InstanceDriver {
         _ = try? process.signal(SIGKILL)
     }
 
-    private func acceleration() async throws -> Acceleration {
+    /// - Parameter wanted: `kvm` or `tcg` overrides the probe's finding.
+    private func acceleration(_ wanted: String?) async throws -> Acceleration {
+        if let wanted = wanted.flatMap({ Acceleration(rawValue: $0) }) { return wanted }
         guard access("/dev/kvm", F_OK) == 0 else { return .tcg }
         return try await finding().acceleration
     }

@@ -36,8 +36,10 @@ final class MachineHandle: InstanceHandle {
 
     func start() async throws {
         let words = try await shim.attach(withInput: false)
-        _ = try await shim.start()
+        let pid = try await shim.start()
         do {
+            // Before QEMU makes its other threads, which inherit it.
+            if let set = record.processorSet { try Affinity.apply(set, to: pid) }
             try await connectControl(timeout: .seconds(20))
         } catch {
             // QEMU says on its error output what it does not like, and ends.

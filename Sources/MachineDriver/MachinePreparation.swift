@@ -28,7 +28,7 @@ struct MachinePreparation {
         let record = MachineRecord(
             agent: isDirect ? .isle : .qemu, isApplication: isApplication,
             memory: plan.limits.memory ?? MachineDriver.defaultMemory,
-            processors: plan.limits.cpuCount ?? MachineDriver.defaultProcessors, terminal: plan.stdio.terminal)
+            processors: try processors(), processorSet: plan.limits.cpuSet, terminal: plan.stdio.terminal)
 
         var files = try ownDisk()
         var command = QEMUCommand(
@@ -61,7 +61,6 @@ struct MachinePreparation {
             command.disks.append(.init(path: "\(MachineFiles.inside)/seed", serial: "isle-seed", readOnly: true))
         }
         command.interfaces = try interfaces()
-        command.extra = (plan.config["raw.qemu"] ?? "").split(separator: " ").map(String.init)
         let process = ShimProcess(
             arguments: [paths.qemu] + command.arguments,
             environment: ["PATH=/usr/bin:/bin", "LC_ALL=C", "TMPDIR=\(MachineFiles.inside)"], workingDirectory: "/",
@@ -136,6 +135,12 @@ struct MachinePreparation {
             }
             return QEMUCommand.Interface(tap: tap, mac: endpoint.mac)
         }
+    }
+
+    /// As many processors as the limit says, or as the host's that the machine is bound to.
+    private func processors() throws -> Int {
+        if let count = plan.limits.cpuCount { return count }
+        return try plan.limits.cpuSet.map { Set(try Affinity.parse($0)).count } ?? MachineDriver.defaultProcessors
     }
 
     /// The instance's id in the form of a UUID, so that the guest sees the same one at every start.

@@ -27,6 +27,8 @@ struct MachineRecord: Sendable, Codable, Hashable {
     /// Bytes.
     var memory: Int64
     var processors: Int
+    /// Processors of the host that it is bound to, as a list.
+    var processorSet: String?
     var terminal: Bool
 
     private static let file = "machine.json"

@@ -43,8 +43,6 @@ struct QEMUCommand: Sendable, Hashable {
     var agentPort: String
     /// A reset ends QEMU instead of booting again.
     var endsOnReset = false
-    /// Words of the user, at the end (`raw.qemu`).
-    var extra: [String] = []
 
     /// What every machine has, and the probe's guest too.
     static func base(acceleration: Acceleration, memory: Int64, processors: Int) -> [String] {
@@ -83,7 +81,7 @@ struct QEMUCommand: Sendable, Hashable {
         }
         list += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
         list += ["-device", "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=on"]
-        return list + extra
+        return list
     }
 
     private var isDirect: Bool { if case .kernel = boot { true } else { false } }

@@ -4,7 +4,7 @@ extension ImageIndex {
     /// The entry that fits `wanted` best: the same system and processor, the newest variant that it can run.
     ///
     /// Entries that are no images (attestations, signatures) are passed over. An index whose only image entry states no
-    /// platform is taken as it is.
+    /// platform is taken as it is. Where nothing fits, the one entry for WASM is taken.
     /// - Throws: `unsupported`, naming the platforms on offer.
     public func choose(_ wanted: Platform, what: String) throws -> Descriptor {
         let images = manifests.filter { entry in
@@ -17,6 +17,9 @@ extension ImageIndex {
             entry.platform?.distance(from: wanted).map { (distance: $0, offset: offset, entry: entry) }
         }
         if let best = fitting.min(by: { ($0.distance, $0.offset) < ($1.distance, $1.offset) }) { return best.entry }
+        // A WASM module runs on every host.
+        let modules = images.filter { $0.platform?.architecture == "wasm" }
+        if modules.count == 1 { return modules[0] }
         let offered = Set(images.compactMap { $0.platform?.description }).sorted()
         throw EngineError(
             .unsupported, "\(what) has no image for \(wanted)",

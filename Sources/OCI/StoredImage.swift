@@ -59,6 +59,11 @@ public struct StoredImage: Sendable, Hashable, Codable {
                     "image \(digest) has \(document.layers.count) layers, its configuration names \(configuration.rootfs.diffIDs.count)"
                 )
             }
+            guard configuration.architecture != "wasm" else {
+                throw EngineError(
+                    .unsupported, "image \(digest) holds a WASM module inside of a root filesystem",
+                    hint: "only artifacts are taken whose one layer is the module; import the .wasm file itself")
+            }
             diffIDs = configuration.rootfs.diffIDs
             platform = configuration.platform
             imageConfig = ImageConfig(configuration)

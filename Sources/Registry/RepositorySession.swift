@@ -17,8 +17,8 @@ struct RepositorySession: Sendable {
         let transport: WebTransport
         let settings: RegistrySettings
         let tokens = TokenCache()
-        /// Whether an insecure registry speaks TLS, once that is known.
-        let speaksTLS = Mutex<[String: Bool]>([:])
+        /// Whether an insecure registry speaks TLS, as it was found within the last minute.
+        let speaksTLS = Mutex<[String: (answer: Bool, found: ContinuousClock.Instant)]>([:])
 
         init(settings: RegistrySettings) {
             self.settings = settings
@@ -127,16 +127,18 @@ struct RepositorySession: Sendable {
             try !shared.transport.hasCertificates(for: authority, insecure: true)
         else { return secure }
         let plain = WebLocation(isSecure: false, authority: authority, target: "/v2/")
-        if let known = shared.speaksTLS.withLock({ $0[authority] }) { return known ? secure : plain }
+        if let known = shared.speaksTLS.withLock({ $0[authority] }), known.found > .now - .seconds(60) {
+            return known.answer ? secure : plain
+        }
         do {
             let response = try await shared.transport.send(
                 .GET, secure, headers: [:], body: nil, insecure: true, deadline: shared.settings.connectTimeout)
             await RegistryAnswer(response: response, location: secure).discard()
-            shared.speaksTLS.withLock { $0[authority] = true }
+            shared.speaksTLS.withLock { $0[authority] = (true, .now) }
             return secure
         } catch let failure as WebTransport.Failure {
             // A refused connection says nothing about TLS: nobody listens yet.
-            if failure.isTLS { shared.speaksTLS.withLock { $0[authority] = false } }
+            if failure.isTLS { shared.speaksTLS.withLock { $0[authority] = (false, .now) } }
             return plain
         }
     }

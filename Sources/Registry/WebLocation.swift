@@ -68,7 +68,8 @@ struct WebLocation: Hashable, Sendable, CustomStringConvertible {
     /// Without the query, which may hold signatures.
     var forPeople: String { (isSecure ? "https://" : "http://") + authority + target.prefix { $0 != "?" } }
 
-    private var port: Int {
+    /// The port, stated or by the scheme.
+    var port: Int {
         let tail = authority.hasPrefix("[") ? authority.drop { $0 != "]" }.dropFirst() : authority.drop { $0 != ":" }
         return Int(tail.dropFirst()) ?? (isSecure ? 443 : 80)
     }

@@ -8,9 +8,13 @@ import Synchronization
 
 /// Sends single requests: connection pool, TLS settings by host, bounds in time. Knows nothing of registries' rules.
 final class WebTransport: Sendable {
-    private let client: HTTPClient
+    /// One for direct connections and one for each proxy.
+    private let clients: [ProxySettings.Server?: HTTPClient]
+    private let direct: HTTPClient
     private let settings: RegistrySettings
-    private let tls = Mutex<[TLSKey: TLSConfiguration]>([:])
+    private let tls = Mutex<[TLSKey: (configuration: TLSConfiguration, read: ContinuousClock.Instant)]>([:])
+    /// Changed certificates are seen after this time.
+    private static let certificateLifetime = Duration.seconds(10)
 
     private struct TLSKey: Hashable {
         var authority: String
@@ -35,10 +39,26 @@ final class WebTransport: Sendable {
         // Parallel transfers shall not share one connection's flow control.
         configuration.httpVersion = .http1Only
         configuration.decompression = .disabled
-        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        direct = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        var clients: [ProxySettings.Server?: HTTPClient] = [nil: direct]
+        for server in Set([settings.proxies.secure, settings.proxies.plain].compactMap { $0 }) {
+            configuration.proxy = .server(host: server.host, port: server.port)
+            clients[server] = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        }
+        self.clients = clients
     }
 
-    func shutdown() async throws { try await client.shutdown() }
+    func shutdown() async throws {
+        var failure: (any Error)?
+        for client in clients.values {
+            do {
+                try await client.shutdown()
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
 
     /// Sends one request and returns with the head of the answer.
     /// - Parameter deadline: bound on the whole exchange; nil for transfers whose length nobody knows.
@@ -53,6 +73,7 @@ final class WebTransport: Sendable {
         request.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
         request.body = body
         if location.isSecure { request.tlsConfiguration = try configuration(location.authority, insecure) }
+        let client = clients[settings.proxies.server(for: location)] ?? direct
         do {
             return try await client.execute(
                 request, deadline: deadline.map { .now() + $0.timeAmount } ?? .distantFuture)
@@ -68,11 +89,13 @@ final class WebTransport: Sendable {
 
     private func configuration(_ authority: String, _ insecure: Bool) throws -> TLSConfiguration {
         let key = TLSKey(authority: authority, insecure: insecure)
-        if let known = tls.withLock({ $0[key] }) { return known }
+        if let known = tls.withLock({ $0[key] }), known.read > .now - Self.certificateLifetime {
+            return known.configuration
+        }
         let name = authority == "registry-1.docker.io" ? "docker.io" : authority
         let made = try CertificateFolders(folders: settings.certificateFolders).configuration(
             for: RegistryEndpoint(registry: name, repository: "", insecure: insecure))
-        tls.withLock { $0[key] = made }
+        tls.withLock { $0[key] = (made, .now) }
         return made
     }
 

@@ -19,10 +19,12 @@ public final class ShimExecSession: Sendable {
     private let path: String
     private let result: Mutex<ExitState>
 
-    private enum ExitState {
-        case unknown
-        case waiting([CheckedContinuation<ExitRecord, any Error>])
-        case known(Result<ExitRecord, any Error>)
+    private struct ExitState {
+        var outcome: Result<ExitRecord, any Error>?
+        var isReceiving = false
+        var nextKey = 0
+        var waiters: [Int: CheckedContinuation<ExitRecord, any Error>] = [:]
+        var cancelled: Set<Int> = []
     }
 
     init(
@@ -35,7 +37,7 @@ public final class ShimExecSession: Sendable {
         self.input = input
         self.output = output
         self.error = error
-        result = Mutex(.unknown)
+        result = Mutex(ExitState())
     }
 
     /// Sets the terminal's size; nothing happens without a terminal or after the end.
@@ -54,31 +56,36 @@ public final class ShimExecSession: Sendable {
     }
 
     /// Suspends until the process has ended, and says how; any number of callers, also later.
+    /// - Throws: `unavailable` if the shim was killed meanwhile; `CancellationError`.
     public func wait() async throws -> ExitRecord {
-        try await withCheckedThrowingContinuation { continuation in
-            let action = result.withLock { state -> WaitAction in
-                switch state {
-                case .known(let outcome): return .resume(outcome)
-                case .waiting(let others):
-                    state = .waiting(others + [continuation])
-                    return .none
-                case .unknown:
-                    state = .waiting([continuation])
-                    return .receive
-                }
+        let key = result.withLock { state in
+            state.nextKey += 1
+            return state.nextKey
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                enter(key, continuation)
             }
-            switch action {
-            case .none: break
-            case .resume(let outcome): continuation.resume(with: outcome)
-            case .receive: Task { await self.receiveExit() }
+        } onCancel: {
+            let waiter = result.withLock { state in
+                state.cancelled.insert(key)
+                return state.waiters.removeValue(forKey: key)
             }
+            waiter?.resume(throwing: CancellationError())
         }
     }
 
-    private enum WaitAction {
-        case none
-        case receive
-        case resume(Result<ExitRecord, any Error>)
+    private func enter(_ key: Int, _ continuation: CheckedContinuation<ExitRecord, any Error>) {
+        let (outcome, begins) = result.withLock { state -> (Result<ExitRecord, any Error>?, Bool) in
+            if let outcome = state.outcome { return (outcome, false) }
+            if state.cancelled.contains(key) { return (.failure(CancellationError()), false) }
+            state.waiters[key] = continuation
+            defer { state.isReceiving = true }
+            return (nil, !state.isReceiving)
+        }
+        if let outcome { continuation.resume(with: outcome) }
+        // Owned by the session: it ends with the process or the shim, which close the connection.
+        if begins { Task { await self.receiveExit() } }
     }
 
     private func receiveExit() async {
@@ -95,10 +102,10 @@ public final class ShimExecSession: Sendable {
         } catch {
             outcome = .failure(error)
         }
-        let waiters = result.withLock { state -> [CheckedContinuation<ExitRecord, any Error>] in
-            guard case .waiting(let waiters) = state else { return [] }
-            state = .known(outcome)
-            return waiters
+        let waiters = result.withLock { state in
+            state.outcome = outcome
+            defer { state.waiters = [:] }
+            return state.waiters.values.map { $0 }
         }
         for waiter in waiters { waiter.resume(with: outcome) }
     }

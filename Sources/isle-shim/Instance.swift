@@ -322,7 +322,7 @@ final class Instance {
         // It may have ended already, then this calls at once.
         children.expect(pid) { [self] status in firstProcessEnded(pid, status) }
         children.releaseStrays()
-        if isShuttingDown, pidfd >= 0 { _ = isle_pidfd_send_signal(pidfd, 9) }
+        if isShuttingDown, case .running = phase { _ = isle_pidfd_send_signal(pidfd, 9) }
     }
 
     private func startFailed(_ failure: ShimFailure) {
@@ -394,6 +394,7 @@ final class Instance {
         }
         // Gone before the answers are out: who asks next finds no shim.
         _ = isle_unlink(spec.directory + "/shim.sock")
+        _ = isle_unlink(spec.directory + "/exit.new")
         for reply in shutdownReplies { reply(.done) }
         shutdownReplies = []
         loop.stop()

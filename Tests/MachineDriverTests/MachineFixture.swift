@@ -20,6 +20,18 @@ final class MachineFixture: Sendable {
     ]
     static let needs: String = "root, QEMU, mke2fs, busybox and `make out/isle-shim out/isle-init` are needed"
 
+    /// No link of the host is visible.
+    static let hasPrivateNetwork = isReady && privateNetwork()
+
+    /// /proc/net/dev follows the process's own namespace, unlike a /sys that was mounted before.
+    private static func privateNetwork() -> Bool {
+        let table = String(decoding: (try? readSmallFile("/proc/self/net/dev")) ?? [], as: UTF8.self)
+        let links = table.split(separator: "\n").dropFirst(2).map {
+            $0.split(separator: ":")[0].split(separator: " ")[0]
+        }
+        return links.allSatisfy { ["lo", "sit0", "tunl0"].contains($0) }
+    }
+
     let folder: TemporaryFolder
     let driver: MachineDriver
 
@@ -72,7 +84,8 @@ final class MachineFixture: Sendable {
         try root.writeFile(
             "\(name).d/bin/busybox", try readSmallFile("/bin/busybox", limit: 8 << 20), mode: 0o755, durable: false)
         for applet in [
-            "sh", "cat", "echo", "uname", "id", "sleep", "stty", "head", "true", "ps", "poweroff", "ls", "ip",
+            "sh", "cat", "echo", "uname", "id", "sleep", "stty", "head", "true", "ps", "poweroff", "ls", "ip", "ping",
+            "ping6", "test",
         ] {
             try root.makeSymbolicLink("\(name).d/bin/\(applet)", target: "busybox")
         }

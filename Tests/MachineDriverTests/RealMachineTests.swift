@@ -2,6 +2,7 @@ import DriverKit
 import Glibc
 import LinuxHost
 import Model
+import ShimClient
 import Testing
 
 @testable import MachineDriver
@@ -154,5 +155,127 @@ struct RealMachineTests {
             #expect(try await handle.wait().code == 0)
             #expect(fixture.log(plan).contains("Power down"))
         }
+    }
+
+    /// A boot sector that writes to the serial line and halts: what SeaBIOS does with any disk image.
+    @Test func diskImageBootsByBIOS() async throws {
+        var sector: [UInt8] = [
+            0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x15, 0x7c, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8,
+            0xf4, 0xeb, 0xfd,
+        ]
+        sector += Array("hello from the boot sector\r\n".utf8)
+        sector +=
+            [UInt8](repeating: 0, count: 510 - sector.count) + [0x55, 0xaa] + [UInt8](repeating: 0, count: 1 << 20)
+        try fixture.folder.root.writeFile("bios.img", sector, durable: false)
+        let disk = DiskRoot(path: fixture.folder.path + "/bios.img", format: .raw, boot: .bios)
+        let plan = try fixture.plan(disk: disk, config: ["cloud-init.user-data": "#cloud-config\n{}\n"])
+        try await fixture.withMachine(plan) { handle in
+            let session = try #require(try await handle.attach?.attach(withInput: false))
+            try await handle.start()
+            let text = try await fixture.readAll(session.streams.output, until: "boot sector")
+            #expect(text.contains("hello from the boot sector"))
+            let error = await #expect(throws: EngineError.self) { try await fixture.run(handle, ["true"]) }
+            #expect(error?.code == .unavailable && error?.hint?.contains("qemu-guest-agent") == true)
+            try await handle.requestStop(signal: nil)
+            try await handle.signal(SIGKILL)
+            #expect(try await handle.wait().signal == SIGKILL)
+        }
+    }
+
+    @Test(.enabled(if: access("/usr/share/OVMF/OVMF_CODE_4M.fd", R_OK) == 0, "OVMF is not installed"))
+    func diskImageBootsByUEFI() async throws {
+        try fixture.folder.root.writeFile("uefi.img", [UInt8](repeating: 0, count: 1 << 20), durable: false)
+        let disk = DiskRoot(path: fixture.folder.path + "/uefi.img", format: .raw, boot: .uefi)
+        let plan = try fixture.plan(disk: disk)
+        try await fixture.withMachine(plan) { handle in
+            let session = try #require(try await handle.attach?.attach(withInput: false))
+            try await handle.start()
+            #expect(try await fixture.readAll(session.streams.output, until: "BdsDxe").contains("BdsDxe"))
+            try await handle.signal(SIGKILL)
+            _ = try await handle.wait()
+        }
+        let state = try RootDirectory(path: plan.stateDirectory)
+        #expect(try state.status("uefi-vars.fd")?.user == plan.hypervisorUser, "the variables last")
+    }
+
+    @Test func diskWithoutAnInitStaysUpForExec() async throws {
+        let plan = try fixture.plan(disk: try await fixture.busyboxDisk())
+        try await fixture.withMachine(plan) { handle in
+            try await handle.start()
+            // Orphans of what is executed are reaped by isle-init, which is the first process here.
+            _ = try await fixture.run(handle, ["sh", "-c", "(sleep 0.1 &) ; true"])
+            let list = try await fixture.run(handle, ["sh", "-c", "sleep 0.3; ps -o stat,comm"])
+            #expect(!list.output.contains("Z "), "\(list.output)")
+            try await handle.requestStop(signal: nil)
+            #expect(try await handle.wait().code == 0)
+        }
+    }
+
+    @Test func shimThatWasKilledLeavesNothingRunning() async throws {
+        let plan = try fixture.plan(disk: try await fixture.busyboxDisk())
+        try await fixture.withMachine(plan) { handle in
+            try await handle.start()
+            let pid = try #require(await handle.pid)
+            let shim = try #require(handle as? MachineHandle).shim.shimPID
+            kill(shim, SIGKILL)
+            await (handle as? MachineHandle)?.disconnect()
+            let found = try await fixture.driver.reattach(
+                plan.id, kind: .machine, runDirectory: plan.runDirectory, stateDirectory: plan.stateDirectory)
+            if case .running = found { Issue.record("found running without its shim") }
+            for _ in 0..<100 where kill(pid, 0) == 0 { try await Task.sleep(for: .milliseconds(20)) }
+            #expect(kill(pid, 0) != 0, "QEMU is gone")
+        }
+    }
+
+    @Test func whatQEMURefusesIsSaid() async throws {
+        let disk = try await fixture.busyboxDisk()
+        var plan = try fixture.plan(disk: DiskRoot(path: disk.path, format: .qcow2, boot: .kernel))
+        try await fixture.withMachine(plan) { handle in
+            let error = await #expect(throws: EngineError.self) { try await handle.start() }
+            #expect(error?.message.contains("not in qcow2 format") == true, "\(error.map { "\($0)" } ?? "")")
+        }
+        plan = try fixture.plan(disk: DiskRoot(path: "/nonexistent/disk", format: .raw, boot: .kernel))
+        let missing = await #expect(throws: EngineError.self) { _ = try await fixture.driver.create(plan) }
+        #expect(missing?.code == .notFound)
+        #expect(try RootDirectory(path: plan.runDirectory).list().isEmpty)
+    }
+
+    @Test func checksTheHost() async throws {
+        let checks = await fixture.driver.check()
+        #expect(checks.first { $0.name == "QEMU" }?.level == .ok)
+        #expect(checks.contains { $0.name == "KVM" } && checks.contains { $0.name == "machine kernel" })
+    }
+
+    /// Only where nothing of the host's network can be touched: `unshare -n swift test --filter RealMachineTests`.
+    @Test(.enabled(if: MachineFixture.hasPrivateNetwork, "runs only in a network namespace of its own: unshare -n"))
+    func applicationHasItsAddresses() async throws {
+        var plan = try fixture.plan(
+            [
+                "sh", "-c",
+                "ip addr show eth0; ip route; ip -6 route; cat /etc/resolv.conf /etc/hosts; ping -c 1 -W 5 10.9.8.1; sleep 2; ping6 -c 1 -W 5 fd00:9::1",
+            ], disk: try await fixture.busyboxDisk())
+        let endpoint = NetworkEndpoint(
+            instance: plan.id, hostname: "guest", network: "isle0", device: "eth0", mac: "00:16:3e:0a:0b:0c",
+            ipv4: "10.9.8.2", ipv6: "fd00:9::2", configuredByGuest: false, gateway4: "10.9.8.1",
+            gateway6: "fd00:9::1", dns: ["10.9.8.1"], searchDomains: ["isle"], prefixLength4: 24, prefixLength6: 64)
+        plan.network = .endpoints([endpoint])
+        plan.taps = ["eth0": "isletap0"]
+        for command in [
+            "link set lo up", "tuntap add dev isletap0 mode tap user \(plan.hypervisorUser)",
+            "addr add 10.9.8.1/24 dev isletap0", "addr add fd00:9::1/64 dev isletap0 nodad", "link set isletap0 up",
+        ] {
+            try await ProcessRunner.check("/usr/sbin/ip", command.split(separator: " ").map(String.init))
+        }
+        try await fixture.withMachine(plan) { handle in
+            try await handle.start()
+            let exit = try await handle.wait()
+            let log = fixture.log(plan)
+            for text in [
+                "10.9.8.2/24", "fd00:9::2/64", "default via 10.9.8.1", "default via fd00:9::1", "nameserver 10.9.8.1",
+                "search isle", "10.9.8.2\tguest", "1 packets received",
+            ] { #expect(log.contains(text), "\(text) in \(log)") }
+            #expect(exit.code == 0)
+        }
+        try await ProcessRunner.check("/usr/sbin/ip", ["link", "delete", "isletap0"])
     }
 }

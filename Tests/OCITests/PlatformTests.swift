@@ -55,6 +55,12 @@ import Testing
         #expect(try choice([(nil, nil), attestation], "amd64") == 0)
     }
 
+    @Test func aModuleRunsEverywhere() throws {
+        let module = (Platform?.some(Platform(os: "wasip1", architecture: "wasm")), [String: String]?.none)
+        #expect(try choice([(Platform(architecture: "s390x"), nil), module], "amd64") == 1)
+        #expect(try choice([module, (Platform(architecture: "amd64"), nil)], "amd64") == 1)
+    }
+
     @Test func namesWhatIsOnOffer() throws {
         let error = #expect(throws: EngineError.self) {
             try choice(

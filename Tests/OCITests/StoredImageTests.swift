@@ -69,6 +69,13 @@ import Testing
         }
     }
 
+    @Test func aModuleInsideOfATarIsRefused() {
+        let text =
+            #"{"architecture":"wasm","os":"wasi","rootfs":{"type":"layers","diff_ids":["\#(layerDigest)"]}}"#
+        let error = #expect(throws: EngineError.self) { try image(manifest(MediaType.config, [MediaType.layer]), text) }
+        #expect(error?.code == .unsupported)
+    }
+
     @Test(arguments: [
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
         "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",

@@ -36,7 +36,9 @@ final class FakeProcess: ExecSession, AttachSession {
         }
         if stdio.terminal {
             var (main, other): (Int32, Int32) = (-1, -1)
-            guard openpty(&main, &other, nil, nil, nil) == 0 else { throw EngineError(.internal, "openpty") }
+            var size = winsize()
+            if let wanted = stdio.size { size = Self.window(wanted) }
+            guard openpty(&main, &other, nil, nil, &size) == 0 else { throw EngineError(.internal, "openpty") }
             let (ours, theirs) = (OwnedDescriptor(main), OwnedDescriptor(other))
             pidfd = try start(.init(input: theirs, output: theirs, error: theirs))
             theirs.close()
@@ -58,17 +60,19 @@ final class FakeProcess: ExecSession, AttachSession {
                 }
             }
         }
-        if let size = stdio.size { setSize(size) }
     }
 
     var pid: Int32 { pidfd.pid }
 
-    private func setSize(_ size: TerminalSize) {
-        var window = winsize(ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0)
+    private static func window(_ size: TerminalSize) -> winsize {
+        winsize(ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0)
+    }
+
+    func resize(_ size: TerminalSize) async throws {
+        var window = Self.window(size)
         _ = ioctl(streams.output.raw, UInt(TIOCSWINSZ), &window)
     }
 
-    func resize(_ size: TerminalSize) async throws { setSize(size) }
     func signal(_ number: Int32) async throws { try pidfd.signal(number) }
     func wait() async throws -> ExitRecord { try await reaper.value }
 }

@@ -107,7 +107,7 @@ import Testing
                 fixture.exec(
                     [
                         "/bin/sh", "-c",
-                        "until stty size 2>/dev/null; do :; done; read a; stty size; echo got $a; exit 7",
+                        "until test \"$(stty size 2>/dev/null)\"; do :; done; stty size; read a; stty size; echo got $a; exit 7",
                     ], terminal: true,
                     openStdin: true))
             // The runtime does not wait until its terminal has a size; the process learns of it by SIGWINCH.
@@ -199,7 +199,7 @@ import Testing
                 fixture.container(
                     [
                         "/bin/sh", "-c",
-                        "until stty size 2>/dev/null; do :; done; read a; stty size; echo got $a; exit 3",
+                        "until test \"$(stty size 2>/dev/null)\"; do :; done; stty size; read a; stty size; echo got $a; exit 3",
                     ], terminal: true,
                     openStdin: true))
             let client = try await shim.attach(withInput: true)
@@ -208,7 +208,8 @@ import Testing
             #expect(shown)
             try await shim.resize(columns: 111, rows: 33)
             writeText(client.input, "w\n")
-            #expect(await readToEnd(client.output) == "30 90\r\nw\r\n33 111\r\ngot w\r\n")
+            let text = await readToEnd(client.output)
+            #expect(text == "30 90\r\nw\r\n33 111\r\ngot w\r\n", "\(text.debugDescription)")
             let exit = try await shim.wait()
             #expect(exit.code == 3)
         }
@@ -248,6 +249,38 @@ import Testing
             let path = "/proc/\(shim.shimPID)/task/\(shim.shimPID)/children"
             let children = String(decoding: try readSmallFile(path), as: UTF8.self)
             #expect(children.split(separator: " ").count == 1)
+        }
+    }
+
+    @Test func aCancelledWaitForAnExecEnds() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            let session = try await shim.exec(fixture.exec(["/bin/sleep", "1000"]))
+            let task = Task { try await session.wait() }
+            let other = Task { try await session.wait() }
+            try await Task.sleep(for: .milliseconds(50))
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            try await session.signal(SIGKILL)
+            let exit = try await other.value
+            #expect(exit.signal == SIGKILL)
+        }
+    }
+
+    @Test func aKilledShimsContainerIsFoundByItsRecord() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            let pid = try await shim.start()
+            let container = try Pidfd(pid)
+            let keeper = try Pidfd(shim.shimPID)
+            try keeper.signal(SIGKILL)
+            try await keeper.ended()
+            let record = try #require(Shim.recordedProcess("pid", directory: fixture.directory))
+            #expect(record.pid == pid)
+            #expect(Pidfd.startTime(of: record.pid) == record.startTime)
+            try container.signal(SIGKILL)
+            try await container.ended()
         }
     }
 }

@@ -90,6 +90,44 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "needs python3"))
+    func aKilledClientDisturbsNothing() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(
+                fixture.shell("seq 1 5; \(fixture.waitForRelease); seq 6 100000; exit 6", openStdin: true))
+            // Another process attaches, waits and starts the instance, with the bytes of the protocol, and is killed -9.
+            let script = """
+                import os, socket, sys, time
+                os.chdir(sys.argv[1])
+                def ask(data, fds=[]):
+                    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                    s.connect("shim.sock")
+                    socket.send_fds(s, [bytes(data)], fds)
+                    return s
+                i, o, e = os.pipe(), os.pipe(), os.pipe()
+                a = ask([6, 1], [i[0], o[1], e[1]])
+                assert a.recv(100) == bytes([5, 1, 1])
+                w = ask([8])
+                assert ask([3]).recv(100)[0] == 2
+                print("ready", flush=True)
+                time.sleep(1000)
+                """
+            let output = try Spawn.pipe()
+            let client = try Spawn.start(
+                "/usr/bin/python3", ["-c", script, fixture.directory], streams: Spawn.Streams(output: output.write))
+            output.write.close()
+            let said = await read(output.read, until: "ready\n")
+            #expect(said == "ready\n")
+            try client.signal(SIGKILL)
+            try await client.ended()
+            _ = try client.reap()
+            try fixture.release()
+            let exit = try await shim.wait()
+            #expect(exit.code == 6)
+            #expect(try fixture.logText() == (1...100_000).map { "\($0)\n" }.joined())
+        }
+    }
+
     @Test func aKilledShimTakesAPlainProcessWithIt() async throws {
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(fixture.shell("exec sleep 1000"))
