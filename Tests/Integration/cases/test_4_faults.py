@@ -1,0 +1,124 @@
+import os
+import shutil
+import time
+
+from isletest import host
+
+
+def pid_of(env, name):
+    for item in env.daemon.json("list"):
+        if item["name"] == name:
+            return item.get("pid") or (item.get("state") or {}).get("pid")
+    return None
+
+
+def test_daemon_killed_while_all_kinds_run(env):
+    isle = env.daemon.isle
+    expected = ["app"]
+    isle("launch", "busybox", "app", "--", "sh", "-c", "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.02; done")
+    if "debian" not in env.missing:
+        isle("launch", "debian/bookworm", "box")
+        env.daemon.eventually("exec", "box", "systemctl", "is-system-running", seconds=30)
+        expected.append("box")
+    if "kernel" not in env.missing:
+        isle("launch", "--vm", "busybox", "vm", "--", "sleep", "1000")
+        env.daemon.eventually("exec", "vm", "true", seconds=120)
+        expected.append("vm")
+    if "wasm" not in env.missing:
+        isle("launch", str(env.wasm), "mod", "--", "loop")
+        expected.append("mod")
+    shims = sorted(pid for pid, line in host.processes(str(env.daemon.run_dir)) if "isle-shim" in line)
+    env.daemon.kill()
+    time.sleep(0.5)
+    assert shims == sorted(pid for pid, line in host.processes(str(env.daemon.run_dir)) if "isle-shim" in line)
+    env.daemon.start()
+    for name in expected:
+        assert env.daemon.status(name) == "Running", (name, env.daemon.log_tail())
+    assert isle("exec", "app", "echo", "again").out == "again\n"
+    if "box" in expected:
+        isle("exec", "box", "systemctl", "is-system-running")
+    if "vm" in expected:
+        assert isle("exec", "vm", "echo", "again", timeout=60).out == "again\n"
+    isle("stop", "--timeout", "1", "app")
+    lines = isle("logs", "app").out.splitlines()
+    assert lines == [f"line {n}" for n in range(len(lines))] and len(lines) > 20, lines[:5]
+
+
+def test_exit_while_no_daemon_looks(env):
+    isle = env.daemon.isle
+    isle("launch", "busybox", "brief", "--", "sh", "-c", "sleep 1; echo done; exit 3")
+    isle("launch", "--ephemeral", "busybox", "gone", "--", "sleep", "1")
+    env.daemon.kill()
+    time.sleep(1.5)
+    env.daemon.start()
+    assert env.daemon.status("brief") == "Stopped"
+    assert isle("wait", "brief", check=False).out.strip() == "3"
+    assert "done" in isle("logs", "brief").out
+    assert env.daemon.names() == ["brief"]
+
+
+def test_host_reboot(env):
+    isle = env.daemon.isle
+    isle("launch", "--restart", "always", "busybox", "comes-back", "--", "sleep", "1000")
+    isle("launch", "--autostart", "busybox", "autostarted", "--", "sleep", "1000")
+    isle("launch", "busybox", "stays-down", "--", "sleep", "1000")
+    isle("launch", "--restart", "unless-stopped", "busybox", "was-stopped", "--", "sleep", "1000")
+    isle("stop", "--timeout", "1", "was-stopped")
+    env.daemon.kill()
+    for pid, line in host.processes(str(env.daemon.run_dir)):
+        if "isle-shim" in line:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                pass
+    time.sleep(0.5)
+    shutil.rmtree(env.daemon.run_dir)
+    env.daemon.start()
+    for name in ("comes-back", "autostarted"):
+        env.daemon.wait_status(name, "Running", 20)
+    assert env.daemon.status("stays-down") == "Stopped"
+    assert env.daemon.status("was-stopped") == "Stopped"
+
+
+def test_shim_killed(env):
+    isle = env.daemon.isle
+    isle("launch", "busybox", "orphan", "--", "sleep", "1000")
+    run = [pid for pid, line in host.processes(str(env.daemon.run_dir)) if "isle-shim" in line]
+    assert len(run) == 1
+    os.kill(run[0], 9)
+    env.daemon.wait_status("orphan", "Stopped", 20)
+    isle("start", "orphan")
+    assert isle("exec", "orphan", "echo", "back").out == "back\n"
+
+
+def test_crash_during_launches(env):
+    for delay in (0.01, 0.03, 0.06, 0.1, 0.15):
+        background = env.daemon.background("launch", "busybox", "torn", "--", "sleep", "1000")
+        time.sleep(delay)
+        env.daemon.kill()
+        background.communicate(timeout=20)
+        env.daemon.start()
+        for name in env.daemon.names():
+            env.daemon.isle("start", name, check=False)
+            assert env.daemon.isle("exec", name, "echo", "fine", check=False).out in ("fine\n", ""), name
+            env.daemon.isle("delete", "--force", name)
+        assert env.daemon.names() == []
+    time.sleep(1)
+    folders = list((env.daemon.state / "instances").iterdir())
+    assert folders == [], folders
+    assert host.mounts(str(env.folder)) == []
+
+
+def test_damaged_database_is_refused(env):
+    from isletest.daemon import Daemon
+    folder = env.folder / "damaged"
+    (folder / "state").mkdir(parents=True)
+    os.chmod(folder, 0o711)
+    (folder / "state" / "isle.db").write_bytes(b"this is no database" * 1000)
+    other = Daemon(env.programs, folder, env.daemon.bridge + "c", env.namespace, "10.211.8.1/24")
+    try:
+        other.start()
+        raise AssertionError("a daemon started on a damaged database")
+    except AssertionError as error:
+        assert "isle.db" in str(error), error
+    assert (folder / "state" / "isle.db").read_bytes().startswith(b"this is no database")

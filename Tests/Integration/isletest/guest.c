@@ -1,0 +1,34 @@
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A WASI command for the tests: what it does is its first argument.
+int main(int count, char **arguments) {
+    const char *what = count > 1 ? arguments[1] : "hello";
+    if (!strcmp(what, "hello")) return puts("hello from wasm") < 0;
+    if (!strcmp(what, "exit")) return atoi(arguments[2]);
+    if (!strcmp(what, "env")) return puts(getenv(arguments[2]) ? getenv(arguments[2]) : "(unset)") < 0;
+    if (!strcmp(what, "trap")) abort();
+    if (!strcmp(what, "loop")) for (volatile int i = 0;; i++) {}
+    if (!strcmp(what, "cat")) {
+        char line[256];
+        FILE *file = count > 2 ? fopen(arguments[2], "r") : stdin;
+        if (!file) { perror(arguments[2]); return 2; }
+        while (fgets(line, sizeof line, file)) fputs(line, stdout);
+        return 0;
+    }
+    if (!strcmp(what, "write")) {
+        FILE *file = fopen(arguments[2], "w");
+        if (!file) { perror(arguments[2]); return 2; }
+        return fputs(arguments[3], file) < 0 || fclose(file);
+    }
+    if (!strcmp(what, "grow")) {
+        for (volatile int i = 0;; i++) {
+            char *more = malloc(1 << 20);
+            if (!more) return printf("full after %d MiB\n", i) < 0;
+            memset(more, i, 1 << 20);
+        }
+    }
+    return 64;
+}
