@@ -150,10 +150,10 @@ final class Instance {
             dropConsole(console)
             throw error
         }
-        let program = Program(
+        var program = Program(
             arguments: words, environment: nil, cgroups: spec.cgroups, input: streams.childInput,
             output: streams.childOutput, error: streams.childError)
-        let runtime = isle_fork(0)
+        let runtime = program.fork()
         if runtime == 0 { Self.become(program) }
         streams.closeChildEnds()
         if runtime < 0 {
@@ -242,7 +242,8 @@ final class Instance {
         let child: StartingChild
         do throws(ShimFailure) {
             if process.sandbox != nil { try check(isle_mkdir(root), "making the folder " + root) }
-            child = try StartingChild(namespaces: process.sandbox == nil ? 0 : SandboxBuilder.cloneFlags) {
+            child = try StartingChild(program, namespaces: process.sandbox == nil ? 0 : SandboxBuilder.cloneFlags) {
+                program in
                 do throws(ShimFailure) {
                     try program.prepare()
                     if let sandbox = process.sandbox {
