@@ -29,11 +29,11 @@ struct DoorFixture: Sendable {
         let images = FakeImages()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let storage = FakeStorage()
+        let (storage, driver) = (FakeStorage(), FakeDriver())
         let store = try StateStore(path: layout.database)
         let engine = Engine(
             parts: EngineParts(
-                layout: layout, store: store, drivers: [FakeDriver()], snapshotter: storage, disks: storage,
+                layout: layout, store: store, drivers: [driver], snapshotter: storage, disks: storage,
                 network: FakeNetwork(), source: images, folders: storage, logger: logger, hostMemory: 1 << 30),
             network: NetworkSpec(name: "islebr", bridge: "islebr", ipv4: "10.9.8.1/24", ipv6: nil))
         try await engine.start()
@@ -52,9 +52,11 @@ struct DoorFixture: Sendable {
                 for name in try await fixture.names() { try await fixture.delete(name) }
             }
         } catch {
+            await driver.processes.kill()
             await engine.shutdown()
             throw error
         }
+        await driver.processes.kill()
         await engine.shutdown()
         try store.close()
     }
