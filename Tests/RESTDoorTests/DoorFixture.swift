@@ -6,14 +6,16 @@ import Glibc
 import LinuxHost
 import Logging
 import Model
-import RESTDoor
 import StateStore
 import WireTypes
+
+@testable import RESTDoor
 
 /// A daemon's inside with fake drivers, behind a real unix socket.
 struct DoorFixture: Sendable {
     let socket: String
     let images: FakeImages
+    let routes: [String]
     let layout: HostLayout
 
     /// Runs `body` against a door of its own; everything is gone afterwards.
@@ -43,7 +45,7 @@ struct DoorFixture: Sendable {
                 version: "1.2.3", name: "test", driver: "fake", driverVersion: "1", storage: "dir", firewall: "none"),
             logger: logger)
         let service = door.service(on: try UnixListener.open(path: layout.socket))
-        let fixture = DoorFixture(socket: layout.socket, images: images, layout: layout)
+        let fixture = DoorFixture(socket: layout.socket, images: images, routes: door.routes, layout: layout)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await service.run() }
