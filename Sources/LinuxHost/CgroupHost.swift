@@ -80,7 +80,7 @@ public struct CgroupHost: Sendable {
 
     /// The parent group's folder in every tree that may have one.
     var parents: [String] {
-        let legacy = layout.hierarchies.map { "\($0.path)/\(parent)" }
+        let legacy = (layout.hierarchies.map(\.path) + layout.named).map { "\($0)/\(parent)" }
         return legacy + (layout.isUnified ? unifiedBases : layout.unified.map { [$0] } ?? []).map { "\($0)/\(parent)" }
     }
 
@@ -90,8 +90,11 @@ public struct CgroupHost: Sendable {
     }
 
     func candidates(_ name: String) -> [Cgroup.Folder] {
-        let legacy = layout.hierarchies.map {
+        var legacy = layout.hierarchies.map {
             Cgroup.Folder(path: "\($0.path)/\(parent)/\(name)", controllers: $0.controllers, isUnified: false)
+        }
+        legacy += layout.named.map {
+            Cgroup.Folder(path: "\($0)/\(parent)/\(name)", controllers: [], isUnified: false)
         }
         let bases = layout.isUnified ? unifiedBases : layout.unified.map { [$0] } ?? []
         return legacy
