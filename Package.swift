@@ -130,7 +130,7 @@ let package = Package(
                 "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ImageDepot", "LinuxHost", "DoorKit", "WireTypes",
                 argumentParser, logging, lifecycle, unixSignals, "CHost",
             ]),
-        module("EngineTesting", ["Model", "DriverKit", "OCI", "ContentStore"]),
+        module("EngineTesting", ["Model", "DriverKit", "LinuxHost", "Archive", "OCI", "ContentStore"]),
         // Runs in a root where the toolchain's shared libraries are not to be seen.
         program("isle-wasm", ["CWasmtime"], flags: ["-static-stdlib"]),
         // Tests
@@ -142,7 +142,7 @@ let package = Package(
         tests("DriverKit"),
         tests("Client", ["WireTypes", "Model", "CHost", "isle"]),
         tests("CLIKit", ["WireTypes"]),
-        tests("LinuxHost", ["Model"]),
+        tests("LinuxHost", ["Model", "CHost"]),
         tests("WireTypes"),
         tests(
             "RESTDoor",

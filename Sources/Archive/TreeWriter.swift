@@ -93,7 +93,10 @@ final class TreeWriter {
         do {
             folder = try root.subdirectory(path)
         } catch let error as EngineError where error.code == .notFound {
+            let missing = try names.indices.map { Self.joined(Array(names[...$0])) }.filter { try !root.exists($0) }
             try root.makeDirectories(path)
+            // The daemon's umask must not show.
+            for path in missing { try root.setPermissions(path, 0o755) }
             folder = try root.subdirectory(path)
         }
         cached = (names, folder)

@@ -94,12 +94,8 @@ struct BridgeLink {
     /// Settings of the bridge alone; they go with it.
     private func writeSettings() throws {
         if network.ipv4 != nil { try KernelSetting.write("ipv4/conf/\(name)/route_localnet", "1") }
-        guard KernelSetting.read("ipv6/conf/\(name)/disable_ipv6") != nil else {
-            if network.ipv6 == nil { return }
-            throw EngineError(
-                .unsupported, "network \(network.spec.name) has an IPv6 address, but this kernel has no IPv6",
-                hint: "set its ipv6.address to none")
-        }
+        // A kernel without IPv6 has no such settings, and the network no such address.
+        guard KernelSetting.read("ipv6/conf/\(name)/disable_ipv6") != nil else { return }
         try KernelSetting.write("ipv6/conf/\(name)/disable_ipv6", network.ipv6 == nil ? "1" : "0")
         guard network.ipv6 != nil else { return }
         for (setting, value) in [("accept_ra", "0"), ("autoconf", "0"), ("accept_dad", "0"), ("forwarding", "1")] {

@@ -55,7 +55,7 @@ extension BridgeNetwork {
                 guard let spec = specs.first(where: { $0.name == endpoint.network }) else {
                     throw EngineError(.notFound, "there is no network \(endpoint.network)")
                 }
-                let checked = try CheckedEndpoint(endpoint, in: ManagedNetwork(spec))
+                let checked = try CheckedEndpoint(supported(endpoint), in: ManagedNetwork(supported(spec)))
                 let alias = HostLink.alias(bridge: spec.bridge, key: checked.key)
                 // The newest, if an older one is still on its way out.
                 guard let link = links.filter({ $0.alias == alias }).max(by: { $0.index < $1.index }) else {

@@ -94,7 +94,7 @@ extension BridgeNetwork {
             guard let network = networks[endpoint.network] else {
                 throw EngineError(.notFound, "network \(endpoint.network) is not up")
             }
-            let checked = try CheckedEndpoint(endpoint, in: network.managed)
+            let checked = try CheckedEndpoint(supported(endpoint), in: network.managed)
             let previous = attachments.removeValue(forKey: checked.key)
             var kept: [PortReservation] = []
             if let previous {

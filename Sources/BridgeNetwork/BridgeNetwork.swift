@@ -1,4 +1,5 @@
 public import DriverKit
+import Glibc
 import LinuxHost
 public import Logging
 public import Model
@@ -23,6 +24,9 @@ public actor BridgeNetwork: NetworkDriver {
         public var dnsmasq: String
         /// The network namespace that plays the host; nil is the process's own.
         public var namespace: OwnedDescriptor?
+        /// False: networks come up with IPv4 alone, whatever was asked for. It is what the kernel can do, unless it
+        /// is set otherwise.
+        public var ipv6: Bool = access("/proc/sys/net/ipv6", F_OK) == 0
 
         public init(
             runDirectory: String, resolvers: Resolvers = .host, dnsmasq: String = "dnsmasq",
@@ -87,7 +91,7 @@ public actor BridgeNetwork: NetworkDriver {
     // MARK: Networks
 
     public func up(_ network: NetworkSpec) throws {
-        let managed = try ManagedNetwork(network)
+        let managed = try ManagedNetwork(supported(network))
         if let current = networks[network.name], current.managed.spec.bridge != network.bridge {
             throw EngineError(
                 .conflict, "network \(network.name) is up on bridge \(current.managed.spec.bridge)",
@@ -171,6 +175,22 @@ public actor BridgeNetwork: NetworkDriver {
     }
 
     // MARK: Parts
+
+    /// What of a network this host can do.
+    func supported(_ network: NetworkSpec) -> NetworkSpec {
+        guard !configuration.ipv6, network.ipv6 != nil else { return network }
+        log.warning("network \(network.name) has no IPv6: the kernel of this host has none")
+        var network = network
+        network.ipv6 = nil
+        return network
+    }
+
+    func supported(_ endpoint: NetworkEndpoint) -> NetworkEndpoint {
+        guard !configuration.ipv6 else { return endpoint }
+        var endpoint = endpoint
+        endpoint.ipv6 = nil
+        return endpoint
+    }
 
     static func isOwnTable(_ name: String) -> Bool { name.hasPrefix("isle_") }
 

@@ -20,7 +20,13 @@ final class PortReservation: Sendable {
         // Connections of an earlier server that only linger do not hold the port. Nobody else may have it for all
         // that: the option is taken back below, and a listener never shares.
         if port.transport == .tcp { Self.set(raw, SOL_SOCKET, SO_REUSEADDR, 1) }
-        guard Self.bind(raw, port) == 0 else { throw Self.failure(port, instance, errno) }
+        // A child between fork and exec has copies of all sockets, one that was just closed too: it is gone soon.
+        var tries = 20
+        while Self.bind(raw, port) != 0 {
+            tries -= 1
+            guard errno == EADDRINUSE, tries > 0 else { throw Self.failure(port, instance, errno) }
+            usleep(10_000)
+        }
         if port.transport == .tcp { Self.set(raw, SOL_SOCKET, SO_REUSEADDR, 0) }
     }
 

@@ -49,10 +49,7 @@ public final class ContainerDriver: InstanceDriver {
         let runtime = try Runtime.find(plan.config["oci.runtime"])
         let paths = ContainerPaths(directory: plan.runDirectory, id: plan.id)
         let capabilities = try capabilities(plan)
-        // Beside the work that follows; it is bounded, and whoever moves a process next shares the wait.
         let groups = cgroups
-        let warmUp = Task { await runBlocking { groups.warmUp() } }
-        defer { warmUp.cancel() }
         return try await withReverter { reverter in
             reverter.onFailure("remove \(paths.directory)") { try await Self.removeFolders(paths) }
             let sources = try await runBlocking { try Self.makeFolders(plan, paths) }

@@ -60,6 +60,7 @@ struct ContainerExec: ExecFacet {
             shim: handle.connection.shimPID, rootfs: handle.paths.rootfs, identity: state.identity)
         let user = try UserLookup(root: preparation.root).resolve(process.user)
         result.terminal = stdio.terminal
+        result.consoleSize = SpecGenerator.consoleSize(stdio)
         result.args = try SpecGenerator.checkedArguments(process.arguments)
         result.user = RuntimeSpec.User(uid: user.uid, gid: user.gid, additionalGids: user.additionalGroups)
         if let path = process.workingDirectory { result.cwd = try SpecGenerator.workingDirectory(path) }

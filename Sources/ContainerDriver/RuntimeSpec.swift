@@ -16,6 +16,8 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
     /// Also the whole of a `process.json` for `exec --process`.
     public struct Process: Codable, Sendable, Hashable {
         public var terminal: Bool
+        /// Set by the runtime as soon as the terminal exists.
+        public var consoleSize: ConsoleSize?
         public var user: User
         public var args: [String]
         public var env: [String]
@@ -23,6 +25,11 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
         public var capabilities: Capabilities
         public var rlimits: [Rlimit]
         public var noNewPrivileges: Bool
+    }
+
+    public struct ConsoleSize: Codable, Sendable, Hashable {
+        public var height: UInt16
+        public var width: UInt16
     }
 
     public struct User: Codable, Sendable, Hashable {

@@ -53,7 +53,7 @@ enum SpecGenerator {
                 kind: plan.kind, hostname: plan.hostname, terminal: plan.stdio.terminal),
             plan.process.environment, home: facts.user.home)
         return RuntimeSpec.Process(
-            terminal: plan.stdio.terminal,
+            terminal: plan.stdio.terminal, consoleSize: consoleSize(plan.stdio),
             user: RuntimeSpec.User(
                 uid: facts.user.uid, gid: facts.user.gid, additionalGids: facts.user.additionalGroups),
             args: try checkedArguments(plan.process.arguments), env: environment,
@@ -65,6 +65,11 @@ enum SpecGenerator {
                     type: "RLIMIT_NOFILE", hard: facts.maximumOpenFiles, soft: min(1024, facts.maximumOpenFiles))
             ],
             noNewPrivileges: plan.kind == .application && plan.security.noNewPrivileges && !plan.security.privileged)
+    }
+
+    static func consoleSize(_ stdio: StdioOptions) -> RuntimeSpec.ConsoleSize? {
+        guard stdio.terminal, let size = stdio.size else { return nil }
+        return RuntimeSpec.ConsoleSize(height: size.rows, width: size.columns)
     }
 
     /// - Throws: `invalidArgument` for an argument that cannot be passed to a program.

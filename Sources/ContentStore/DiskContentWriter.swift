@@ -68,7 +68,14 @@ final class DiskContentWriter: ContentWriter {
             if let size, progress.count + Int64(bytes.count) > size {
                 throw EngineError(.invalidArgument, "\(name) is longer than the \(size) bytes that it should have")
             }
-            try StoreFiles.writeAll(file, bytes, partial)
+            do {
+                try StoreFiles.writeAll(file, bytes, partial)
+            } catch let error as EngineError where error.code == .resourceExhausted {
+                // A part that is kept for later must not be what fills the disk.
+                try Self.truncate(file, partial)
+                progress = Progress()
+                throw error
+            }
             progress.hash.update(bufferPointer: bytes)
             progress.count += Int64(bytes.count)
         }

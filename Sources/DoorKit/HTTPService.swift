@@ -86,6 +86,11 @@ public struct HTTPService: Service {
     }
 }
 
+extension HTTPService: CustomStringConvertible {
+    /// As logs of the service group name it.
+    public var description: String { "HTTP server" }
+}
+
 /// The channels that are open, so that a stopping server can close them.
 private final class OpenConnections: Sendable {
     private struct State {

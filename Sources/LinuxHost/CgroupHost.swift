@@ -76,21 +76,11 @@ public struct CgroupHost: Sendable {
         for path in parents { _ = files.removeDirectory(path) }
     }
 
-    /// Makes the kernel ready for a move between groups, which takes up to 10 ms after a pause (it waits for an RCU
-    /// grace period). Called early, beside other work, it takes that wait off the path of the start that follows.
-    public func warmUp() {
-        let tree = layout.unified.map { $0 + (ownPath == "/" ? "" : ownPath) } ?? layout.hierarchies.first?.path
-        guard let tree else { return }
-        // Writing a process into the group that it is in already changes nothing; failure costs only time.
-        let own = layout.unified == nil ? legacyOwnGroup(tree) : tree
-        _ = files.write("\(getpid())", to: "\(own)/cgroup.procs")
-    }
-
     // MARK: - Trees
 
     /// The parent group's folder in every tree that may have one.
     var parents: [String] {
-        let legacy = layout.hierarchies.map { "\($0.path)/\(parent)" }
+        let legacy = (layout.hierarchies.map(\.path) + layout.named).map { "\($0)/\(parent)" }
         return legacy + (layout.isUnified ? unifiedBases : layout.unified.map { [$0] } ?? []).map { "\($0)/\(parent)" }
     }
 
@@ -100,24 +90,15 @@ public struct CgroupHost: Sendable {
     }
 
     func candidates(_ name: String) -> [Cgroup.Folder] {
-        let legacy = layout.hierarchies.map {
+        var legacy = layout.hierarchies.map {
             Cgroup.Folder(path: "\($0.path)/\(parent)/\(name)", controllers: $0.controllers, isUnified: false)
+        }
+        legacy += layout.named.map {
+            Cgroup.Folder(path: "\($0)/\(parent)/\(name)", controllers: [], isUnified: false)
         }
         let bases = layout.isUnified ? unifiedBases : layout.unified.map { [$0] } ?? []
         return legacy
             + bases.map { Cgroup.Folder(path: "\($0)/\(parent)/\(name)", controllers: [], isUnified: true) }
-    }
-
-    private func legacyOwnGroup(_ tree: String) -> String {
-        guard let text = files.read("/proc/self/cgroup") else { return tree }
-        let controllers = layout.hierarchies.first { $0.path == tree }?.controllers ?? []
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            if fields.count == 3, Set(fields[1].split(separator: ",").map(String.init)) == controllers {
-                return fields[2] == "/" ? tree : tree + fields[2]
-            }
-        }
-        return tree
     }
 
     private func check(_ name: String) throws {

@@ -16,14 +16,18 @@ public struct CgroupLayout: Sendable, Hashable {
         }
     }
 
-    /// The trees of v1, without those that have only a name; empty on v2.
+    /// The trees of v1 with controllers; empty on v2.
     public var hierarchies: [Hierarchy]
     /// Mount point of the unified tree; nil on v1 without one.
     public var unified: String?
+    /// Mount points of v1 trees that have a name and no controllers (`name=systemd`). Nothing is put there; OCI
+    /// runtimes do.
+    public var named: [String]
 
-    public init(hierarchies: [Hierarchy], unified: String?) {
+    public init(hierarchies: [Hierarchy], unified: String?, named: [String] = []) {
         self.hierarchies = hierarchies
         self.unified = unified
+        self.named = named
     }
 
     /// Whether the unified tree alone is in use.
@@ -43,6 +47,7 @@ public struct CgroupLayout: Sendable, Hashable {
     public init(mountInfo: String) {
         var hierarchies: [Hierarchy] = []
         var unified: String?
+        var named: [String] = []
         for line in mountInfo.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard let dash = fields.firstIndex(of: "-"), dash > 4, fields.count > dash + 3 else { continue }
@@ -53,13 +58,15 @@ public struct CgroupLayout: Sendable, Hashable {
             case "cgroup":
                 let options = fields[dash + 3].split(separator: ",").map(String.init)
                 let controllers = Set(options).intersection(Self.knownControllers)
-                if !controllers.isEmpty, !hierarchies.contains(where: { $0.controllers == controllers }) {
+                if controllers.isEmpty, options.contains(where: { $0.hasPrefix("name=") }) {
+                    named.append(path)
+                } else if !controllers.isEmpty, !hierarchies.contains(where: { $0.controllers == controllers }) {
                     hierarchies.append(Hierarchy(path: path, controllers: controllers))
                 }
             default: continue
             }
         }
-        self.init(hierarchies: hierarchies, unified: unified)
+        self.init(hierarchies: hierarchies, unified: unified, named: named)
     }
 
     /// The layout of this host.

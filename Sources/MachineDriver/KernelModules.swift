@@ -7,6 +7,8 @@ struct KernelModules {
     static let early = ["virtio_pci", "virtio_blk", "virtio_console", "ext4"]
     /// What can be loaded beside the start of the guest's first program.
     static let late = ["virtio_net", "virtio_rng", "virtio_balloon"]
+    /// For folders of the host.
+    static let sharing = ["virtiofs"]
 
     /// Path of each module below the folder, by its name with underscores.
     private var paths: [String: String] = [:]

@@ -123,10 +123,11 @@ public actor KernelStore {
         let modules = try KernelModules(try source.subdirectory("\(folder)/modules/\(version)"))
         let early = try await modules.load(KernelModules.early)
         let late = try await modules.load(KernelModules.late, before: early.map(\.name))
+        let sharing = try await modules.load(KernelModules.sharing, before: early.map(\.name))
         var archive = CPIOArchive()
         archive.addFolder("lib")
-        for (name, content) in early + late { archive.addFile("lib/\(name).ko", content) }
-        for (file, part) in [("modules", early), ("modules.late", late)] {
+        for (name, content) in early + late + sharing { archive.addFile("lib/\(name).ko", content) }
+        for (file, part) in [("modules", early), ("modules.late", late), ("modules.share", sharing)] {
             archive.addFile(file, Array(part.map { "\($0.name).ko\n" }.joined().utf8))
         }
         let bytes = archive.finished()

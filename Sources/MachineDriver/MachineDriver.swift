@@ -65,11 +65,6 @@ public struct MachineDriver: InstanceDriver {
         guard case .disk(let disk) = plan.root else {
             throw EngineError(.invalidArgument, "machine \(plan.name) needs a disk as its root")
         }
-        guard plan.mounts.isEmpty else {
-            throw EngineError(
-                .unsupported, "machine \(plan.name) cannot have folders of the host or volumes mounted",
-                hint: "remove the disk device \(plan.mounts[0].target), or run the image as a system container")
-        }
         if case .host = plan.network {
             throw EngineError(.unsupported, "machine \(plan.name) cannot use the host's own network")
         }

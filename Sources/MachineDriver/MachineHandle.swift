@@ -35,6 +35,7 @@ final class MachineHandle: InstanceHandle {
     var networkNamespace: OwnedDescriptor? { get async throws { nil } }
 
     func start() async throws {
+        for share in record.shares { try await share.serve(shim, run: run, user: record.user) }
         let words = try await shim.attach(withInput: false)
         let pid = try await shim.start()
         do {
@@ -156,7 +157,9 @@ final class MachineHandle: InstanceHandle {
 
     static func removeFiles(_ run: RootDirectory) async throws {
         try await runBlocking {
-            for name in [MachineFiles.folder, "machine.json", "shim.sock", "shim.pid", "pid", "exit", "ns", "root"] {
+            for name in [
+                MachineFiles.folder, "machine.json", "shim.sock", "shim.pid", "pid", "exit", "ns", "root", "shares",
+            ] {
                 try run.removeTree(name)
             }
         }

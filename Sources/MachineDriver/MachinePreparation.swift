@@ -23,12 +23,20 @@ struct MachinePreparation {
         try run.setOwner(folder, user: user, group: user)
 
         let isDirect = disk.boot == .kernel
-        let config = GuestSetup.config(plan)
+        guard isDirect || plan.mounts.isEmpty else {
+            throw EngineError(
+                .unsupported, "machine \(plan.name) boots a disk image, which cannot have folders of the host mounted",
+                hint: "remove the disk device for \(plan.mounts[0].target)")
+        }
+        let (shares, binds) = try SharedFolder.make(plan.mounts, machine: plan.name, run: run)
+        var config = GuestSetup.config(plan)
+        config.shares = shares.map { .init(tag: $0.tag, target: $0.target, readOnly: $0.readOnly) }
         let isApplication = isDirect && config.boot == .application
         let record = MachineRecord(
             agent: isDirect ? .isle : .qemu, isApplication: isApplication,
             memory: plan.limits.memory ?? MachineDriver.defaultMemory,
-            processors: try processors(), processorSet: plan.limits.cpuSet, terminal: plan.stdio.terminal)
+            processors: try processors(), processorSet: plan.limits.cpuSet, terminal: plan.stdio.terminal, user: user,
+            shares: shares)
 
         var files = try ownDisk()
         var command = QEMUCommand(
@@ -60,7 +68,9 @@ struct MachinePreparation {
             try give("\(folder)/seed", seed, mode: 0o400)
             command.disks.append(.init(path: "\(MachineFiles.inside)/seed", serial: "isle-seed", readOnly: true))
         }
+        command.shares = shares.map(\.tag)
         command.interfaces = try interfaces()
+        try MachineSandbox.openDevices(acceleration, hasTap: !command.interfaces.isEmpty)
         let process = ShimProcess(
             arguments: [paths.qemu] + command.arguments,
             environment: ["PATH=/usr/bin:/bin", "LC_ALL=C", "TMPDIR=\(MachineFiles.inside)"], workingDirectory: "/",
@@ -72,7 +82,7 @@ struct MachinePreparation {
                 limits: [.init(resource: 4, value: 0)]))
         let spec = ShimSpec(
             directory: run.path, logPath: plan.log.path, logMaxSize: plan.log.maxSize, logFiles: plan.log.files,
-            terminal: false, openStdin: true, stdinOnce: false, launch: .process(process))
+            terminal: false, openStdin: true, stdinOnce: false, mounts: binds, launch: .process(process))
         return (spec, record)
     }
 

@@ -30,6 +30,9 @@ struct MachineRecord: Sendable, Codable, Hashable {
     /// Processors of the host that it is bound to, as a list.
     var processorSet: String?
     var terminal: Bool
+    /// Ids under which QEMU runs.
+    var user: UInt32
+    var shares: [SharedFolder] = []
 
     private static let file = "machine.json"
 

@@ -40,4 +40,22 @@ enum MachineSandbox {
         guard acceleration == .kvm, stat("/dev/kvm", &status) == 0 else { return [] }
         return [status.st_gid]
     }
+
+    /// Lets the hypervisor's user open /dev/net/tun and /dev/kvm where no udev has done so: the modes of systemd's
+    /// 50-udev-default.rules. For tun that gives nothing away: attaching to an interface takes CAP_NET_ADMIN or being
+    /// its owner (kernel, Documentation/networking/tuntap.rst).
+    static func openDevices(_ acceleration: Acceleration, hasTap: Bool) throws {
+        for (path, isNeeded) in [("/dev/net/tun", hasTap), ("/dev/kvm", acceleration == .kvm)] where isNeeded {
+            var status = stat()
+            guard stat(path, &status) == 0 else {
+                throw EngineError(
+                    .unsupported, "\(path) does not exist", hint: path == "/dev/net/tun" ? "modprobe tun" : nil)
+            }
+            let forGroup = status.st_mode & 0o060 == 0o060 && status.st_gid != 0 && path == "/dev/kvm"
+            guard status.st_mode & 0o006 != 0o006, !forGroup else { continue }
+            guard chmod(path, 0o666) == 0 else {
+                throw EngineError(.permissionDenied, "\(path) cannot be opened to QEMU's user: \(String(errno: errno))")
+            }
+        }
+    }
 }

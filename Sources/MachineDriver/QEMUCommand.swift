@@ -39,6 +39,8 @@ struct QEMUCommand: Sendable, Hashable {
     var disk: DiskRoot
     var disks: [Disk] = []
     var interfaces: [Interface] = []
+    /// Tags of folders of the host, whose servers listen in `folder` under the same names.
+    var shares: [String] = []
     /// Name of the agent's port in the guest.
     var agentPort: String
     /// A reset ends QEMU instead of booting again.
@@ -77,6 +79,19 @@ struct QEMUCommand: Sendable, Hashable {
             list += [
                 "-netdev", "tap,id=net\(index),ifname=\(interface.tap),script=no,downscript=no", "-device",
                 "virtio-net-pci,netdev=net\(index),mac=\(interface.mac)" + (isDirect ? ",romfile=" : ""),
+            ]
+        }
+        if !shares.isEmpty {
+            // The servers read and write the guest's memory.
+            list += [
+                "-object", "memory-backend-memfd,id=memory,size=\(max(memory >> 20, 32))M,share=on", "-machine",
+                "memory-backend=memory",
+            ]
+        }
+        for tag in shares {
+            list += [
+                "-chardev", "socket,id=\(tag),path=\(folder)/\(tag)", "-device",
+                "vhost-user-fs-pci,chardev=\(tag),tag=\(tag)",
             ]
         }
         list += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]

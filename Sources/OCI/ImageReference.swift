@@ -61,12 +61,13 @@ public struct ImageReference: Hashable, Sendable, Codable, CustomStringConvertib
         name + (tag.map { ":" + $0 } ?? "") + (digest.map { "@\($0)" } ?? "")
     }
 
-    /// The name as people write it: `alpine:latest`.
+    /// The name as people write it: `alpine:latest`. The whole name where the short one would mean another image.
     public var familiar: String {
         guard registry == "docker.io" else { return description }
         let library = "library/"
         let short = repository.hasPrefix(library) ? String(repository.dropFirst(library.count)) : repository
-        return short + (tag.map { ":" + $0 } ?? "") + (digest.map { "@\($0)" } ?? "")
+        let text = short + (tag.map { ":" + $0 } ?? "") + (digest.map { "@\($0)" } ?? "")
+        return (try? ImageReference(parsing: text)) == self ? text : description
     }
 
     /// What stands after `/manifests/`: the digest if there is one, since it says more than the tag.

@@ -54,6 +54,8 @@ public struct RESTDoor: Sendable {
         }
     }
 
+    /// Methods with their paths, as `GET /1.0/instances/:name`.
+    let routes: [String]
     private let responder: HTTPService.Responder
     private let logger: Logger
 
@@ -75,6 +77,7 @@ public struct RESTDoor: Sendable {
         ProfileRoutes(door: door).add(to: table)
         StorageRoutes(door: door).add(to: table)
         responder = table.responder()
+        routes = table.routes
         self.logger = logger
     }
 

@@ -19,6 +19,7 @@ struct Boot {
         let result = guest_mount("/dev/" + disk, Boot.newRoot, "ext4", options, nil)
         guard result == 0 else { fail("the root disk " + disk + " cannot be mounted: " + reason(result)) }
         loadLateModules(isNetworkNeeded: !config.interfaces.isEmpty)
+        if !config.shares.isEmpty { loadModules("/modules.share") }
         let report = findDisk(Boot.serialReport)
         let port = openPort("org.isle.agent.0")
         enterRoot(config)

@@ -70,14 +70,14 @@ final class Execution {
         let null = try check(isle_open_null(), "opening /dev/null")
         ends.append(null)
         let hasInput = !request.terminal && request.openStdin
-        let program = Program(
+        var program = Program(
             arguments: words, environment: request.environment.isEmpty ? nil : request.environment,
             cgroups: request.cgroups,
             input: hasInput ? ends[0] : null,
             output: request.terminal ? ends[0] : ends[hasInput ? 1 : 0],
             error: request.terminal ? ends[0] : ends[hasInput ? 2 : 1])
         if detaches {
-            let runtime = isle_fork(0)
+            let runtime = program.fork()
             if runtime == 0 { Instance.become(program) }
             if runtime < 0 {
                 closeIfOpen(&errors)
@@ -85,7 +85,7 @@ final class Execution {
             }
             instance.children.expect(runtime) { [self] status in runtimeEnded(status, errors) }
         } else {
-            let child = try StartingChild {
+            let child = try StartingChild(program) { program in
                 do throws(ShimFailure) {
                     try program.prepare()
                     return program.execute()

@@ -12,12 +12,52 @@ struct Program {
     var error: Int32
     /// Standard input is a terminal, to be made the controlling one.
     var terminal = false
+    /// The control group that the child is in from its first moment; empty for none.
+    private var born = ""
+
+    init(
+        arguments: [String], environment: [String]?, cgroups: [String], input: Int32, output: Int32, error: Int32,
+        terminal: Bool = false
+    ) {
+        self.arguments = arguments
+        self.environment = environment
+        self.cgroups = cgroups
+        self.input = input
+        self.output = output
+        self.error = error
+        self.terminal = terminal
+    }
+
+    /// fork(2), if possible into the control group of the unified tree: 0 in the child, the child's pid, or -errno.
+    mutating func fork(namespaces: UInt = 0) -> Int32 {
+        for cgroup in cgroups where !Self.isLegacy(cgroup) {
+            let folder = isle_open_path(cgroup)
+            guard folder >= 0 else { break }
+            defer { isle_close(folder) }
+            born = cgroup
+            let pid = isle_fork_into(namespaces, folder)
+            if pid >= 0 { return pid }
+            // An older kernel, or a group that says more about it when it is joined.
+            born = ""
+            break
+        }
+        return isle_fork(namespaces)
+    }
+
+    /// A group of a v1 tree has a file of threads.
+    private static func isLegacy(_ cgroup: String) -> Bool {
+        let file = isle_open_path(cgroup + "/tasks")
+        if file >= 0 { isle_close(file) }
+        return file >= 0
+    }
 
     /// To be called in the child: the things every program gets, before what is special about it.
     func prepare() throws(ShimFailure) {
         isle_default_signals()
-        for cgroup in cgroups {
-            let path = cgroup + "/cgroup.procs"
+        for cgroup in cgroups where cgroup != born {
+            // This process has one thread. To move its own thread, which only v1 can, it needs none of the lock that
+            // moving a process takes: that waits up to 10 ms for an RCU grace period.
+            let path = cgroup + (Self.isLegacy(cgroup) ? "/tasks" : "/cgroup.procs")
             try check(writeFile(path, [0x30]), "joining the control group " + cgroup)
         }
         // The shim's own score must not protect the instance.
@@ -62,12 +102,13 @@ struct StartingChild {
     var pid: Int32
     var report: Int32
 
-    /// Forks into `namespaces` and runs `body` there, which returns only if it fails.
-    init(namespaces: UInt = 0, _ body: () -> ShimFailure) throws(ShimFailure) {
+    /// Forks for `program` into `namespaces` and runs `body` there, which returns only if it fails.
+    init(_ program: Program, namespaces: UInt = 0, _ body: (Program) -> ShimFailure) throws(ShimFailure) {
         let pipe = try Pipe()
-        pid = isle_fork(namespaces)
+        var program = program
+        pid = program.fork(namespaces: namespaces)
         if pid == 0 {
-            let reply = ShimReply.failed(body())
+            let reply = ShimReply.failed(body(program))
             _ = writeAll(pipe.write, reply.encoded())
             leave(127)
         }

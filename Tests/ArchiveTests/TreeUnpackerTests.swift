@@ -1,4 +1,5 @@
 import Archive
+import CHost
 import Glibc
 import LinuxHost
 import Model
@@ -47,10 +48,15 @@ struct TreeUnpackerTests {
         #expect(try tree.root.status("closed")?.modified.seconds == 0o7346545000)
     }
 
-    @Test func foldersThatTheArchiveLeavesOutAreMade() throws {
+    @Test func foldersThatTheArchiveLeavesOutAreMade() async throws {
         let tree = try Unpacked()
-        _ = try tree.unpack { $0.file("a/b/c/file") }
-        #expect(try tree.root.status("a/b/c")?.permissions == 0o755)
+        // On a thread whose umask is its own.
+        try await runOnOwnThread {
+            #expect(isle_thread_private_mounts() == 0)
+            umask(0o077)
+            _ = try tree.unpack { $0.file("a/b/c/file") }
+        }
+        for path in ["a", "a/b", "a/b/c"] { #expect(try tree.root.status(path)?.permissions == 0o755) }
     }
 
     @Test func laterMembersReplaceEarlierOnes() throws {

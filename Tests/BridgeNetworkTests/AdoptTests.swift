@@ -106,6 +106,39 @@ struct AdoptTests {
         }
     }
 
+    /// A daemon that dies between two steps of `up` or `down` leaves any part of a network without any other.
+    @Test(arguments: 0..<16) func anyPartThatIsLeftIsMendedOrRemoved(_ missing: Int) async throws {
+        try await Fixture.with { fixture in
+            for mends in [true, false] {
+                let first = try Fixture.makeDriver(fixture.runDirectory, fixture.host)
+                try await first.up(fixture.network)
+                let process = try #require(await first.networks[fixture.network.name]?.dnsmasq)
+                await first.abandon()
+                if missing & 1 != 0 {
+                    try process.signal(SIGKILL)
+                    try await process.ended()
+                    _ = try process.reap()
+                }
+                if missing & 2 != 0 { try fixture.nft().run("delete table inet isle_\(fixture.network.bridge)") }
+                if missing & 4 != 0 { try fixture.session().perform([.deleteLink(.name(fixture.network.bridge))]) }
+                if missing & 8 != 0 {
+                    let folder = NetworkFolder(runDirectory: fixture.runDirectory, bridge: fixture.network.bridge)
+                    for file in [folder.configuration, folder.path + "/journal.json", folder.leases] {
+                        try folder.removeFile(file)
+                    }
+                }
+                if mends {
+                    try await fixture.driver.adopt([fixture.network], endpoints: [])
+                    let namespace = try await fixture.guest(fixture.endpoint("a", 5))
+                    #expect(try await fixture.ping(from: namespace, "10.77.0.1"))
+                    #expect(try await fixture.resolve("a", from: namespace, wanting: "10.77.0.5") == "10.77.0.5")
+                }
+                try await fixture.driver.adopt([], endpoints: [])
+                #expect(try await fixture.leftovers() == [])
+            }
+        }
+    }
+
     @Test func theHostIsCheckedWithoutBeingChanged() async throws {
         try await Fixture.with { fixture in
             let checks = await fixture.driver.check()

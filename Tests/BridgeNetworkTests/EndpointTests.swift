@@ -1,6 +1,7 @@
 import DriverKit
 import Glibc
 import LinuxHost
+import Logging
 import Model
 import Netlink
 import Testing
@@ -59,6 +60,23 @@ struct EndpointTests {
             let inside = NetlinkSession(try NetworkNamespace.run(in: namespace) { try NetlinkSocket() })
             let index = try #require(try inside.link(named: "eth0")?.index)
             #expect(try inside.addresses().filter { $0.link == index }.map { "\($0.prefix)" } == ["10.77.0.5/24"])
+        }
+    }
+
+    @Test func aKernelWithoutIPv6DoesWithout() async throws {
+        try await Fixture.with { fixture in
+            var configuration = BridgeNetwork.Configuration(
+                runDirectory: fixture.runDirectory, resolvers: .none, namespace: fixture.host)
+            configuration.ipv6 = false
+            let driver = try BridgeNetwork(configuration, log: .init(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            try await driver.up(fixture.network)
+            let namespace = try NetworkNamespace.make()
+            try await driver.connect(fixture.endpoint("a", 5), namespace: namespace)
+            #expect(try await fixture.ping(from: namespace, "10.77.0.1"))
+            let inside = NetlinkSession(try NetworkNamespace.run(in: namespace) { try NetlinkSocket() })
+            #expect(
+                try inside.addresses().allSatisfy { $0.prefix.address.family == .v4 || $0.prefix.address.isLoopback })
+            await driver.abandon()
         }
     }
 

@@ -9,10 +9,8 @@ import Testing
 
 /// A driver with real parts in folders of its own: one layer with busybox, or a Debian userland with systemd.
 final class Fixture: Sendable {
-    static let shim: String = {
-        if let path = ProcessInfo.processInfo.environment["ISLE_SHIM"] { return path }
-        return #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" } + "/out/isle-shim"
-    }()
+    private static let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+    static let shim = ProcessInfo.processInfo.environment["ISLE_SHIM"] ?? root + "/out/isle-shim"
     static let canRun =
         geteuid() == 0 && HostFiles.exists(shim) && (try? Runtime.find("crun")) != nil
         && HostFiles.exists("/bin/busybox")
@@ -28,7 +26,7 @@ final class Fixture: Sendable {
         cgroupParent = "isle-test-\(unique)"
         driver = try ContainerDriver(
             ContainerDriverConfiguration(
-                shim: Self.shim, cgroupParent: cgroupParent, cacheDirectory: "/tmp/isle-container-test-seccomp"))
+                shim: Self.shim, cgroupParent: cgroupParent, cacheDirectory: Self.root + "/out/test/seccomp"))
         try HostFiles.makeDirectory("\(directory)/layers/base/bin", mode: 0o755)
         try HostFiles.makeDirectory("\(directory)/run", mode: 0o711)
         for folder in ["proc", "sys", "dev", "etc", "tmp", "root"] {
@@ -102,7 +100,7 @@ final class Fixture: Sendable {
     func residue(_ plan: LaunchPlan) -> [String] {
         var found: [String] = []
         if HostFiles.exists(plan.runDirectory) { found.append(plan.runDirectory) }
-        if driver.cgroups.find(plan.id.raw) != nil { found.append("control group") }
+        found += (driver.cgroups.find(plan.id.raw)?.joinFolders ?? [])
         let mounts = (try? readSmallFile("/proc/self/mountinfo")).map { String(decoding: $0, as: UTF8.self) } ?? ""
         if mounts.contains(directory) { found.append("mount") }
         return found

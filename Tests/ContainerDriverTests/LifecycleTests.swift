@@ -103,8 +103,9 @@ import Testing
             #expect(folder?.code == .notFound)
             let nobody = await #expect(throws: EngineError.self) { _ = try await handle.run(["true"], user: "nope") }
             #expect(nobody?.code == .notFound)
+            // The runtime sets the size beside the process that it has started.
             let tty = try await handle.run(
-                ["sh", "-c", "stty size; echo $TERM"],
+                ["sh", "-c", "sleep 0.05; stty size; echo $TERM"],
                 stdio: StdioOptions(terminal: true, size: TerminalSize(columns: 91, rows: 23)))
             #expect(tty.output == "23 91\r\nxterm\r\n")
             let confined = try await handle.run([

@@ -107,6 +107,13 @@ import Testing
             #expect(error?.code == .resourceExhausted)
             #expect(error?.hint != nil)
             #expect(try await store.read(small) == [1, 2, 3])
+            // Nor does the part of a download stay and keep the disk full.
+            let digest = ContentDigest(of: big)
+            let writer = try #require(try await store.writer(for: digest, size: nil))
+            await #expect(throws: EngineError.self) { try await writer.write(big) }
+            #expect(await writer.offset == 0)
+            writer.release()
+            try await store.add([UInt8](repeating: 1, count: 700_000), mediaType: "x")
             result = .success(())
         } catch {
             result = .failure(error)

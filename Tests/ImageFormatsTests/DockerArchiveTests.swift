@@ -42,6 +42,32 @@ import Testing
         #expect(try await ImageImporter(store: fixture.otherStore()).importFile(packed) == imported)
     }
 
+    @Test func anArchiveThatIsBothIsReadAsTheLayoutInIt() async throws {
+        // What `docker save` writes since version 25.
+        let image = try await fixture.makeImage()
+        var members: [(String, [UInt8])] = []
+        for digest in [image.manifest, image.config] + image.layers.map(\.digest) {
+            members.append(("blobs/sha256/" + digest.hex, try await fixture.store.read(digest)))
+        }
+        let entry = Descriptor(
+            mediaType: MediaType.manifest, digest: image.manifest, size: Int64(members[0].1.count),
+            annotations: [
+                "io.containerd.image.name": "docker.io/library/app:1", "org.opencontainers.image.ref.name": "1",
+            ])
+        let layers = image.layers.map { "\"blobs/sha256/\($0.digest.hex)\"" }.joined(separator: ",")
+        let table = #"[{"Config":"blobs/sha256/\#(image.config.hex)","RepoTags":["app:1"],"Layers":[\#(layers)]}]"#
+        members.append(("index.json", try CanonicalJSON.bytes(ImageIndex(manifests: [entry]))))
+        members.append(("manifest.json", Array(table.utf8)))
+        let marker = ("oci-layout", Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8))
+        let both = try await ImageImporter(store: fixture.otherStore()).importFile(
+            fixture.tar("both.tar", members + [marker]))
+        #expect(both == [ImportedImage(image: image, names: ["docker.io/library/app:1"])])
+        // Without the layout's marker the table is read; its paths lead into the blobs.
+        let table2 = try await ImageImporter(store: fixture.otherStore()).importFile(fixture.tar("table.tar", members))
+        #expect(table2.map(\.image.config) == [image.config] && table2[0].names == ["app:1"])
+        #expect(table2[0].image.layers.map(\.digest) == image.layers.map(\.digest))
+    }
+
     private func archive(
         _ name: String, layers: [String], members: [(String, [UInt8])], links: [(String, String)] = [],
         diffIDs: [ContentDigest], tags: String = "null"

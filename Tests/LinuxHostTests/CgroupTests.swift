@@ -16,6 +16,7 @@ import Testing
             ])
         #expect(layout.hierarchy(of: "cpuacct")?.path == "/cg/cpu,cpuacct")
         #expect(layout.hierarchy(of: "rw") == nil)
+        #expect(layout.named == ["/cg/systemd"])
     }
 
     @Test func readsUnified() {

@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 import LinuxHost
 import Model
@@ -173,6 +174,23 @@ func code(_ body: () throws -> Void) -> EngineError.Code? {
         try folder.root.removeTree("tree")
         #expect(try outside.root.exists("keep"))
         try folder.root.removeTree("not-there/at-all")
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root: mounts"))
+    func removalStopsAtAMount() async throws {
+        let folder = try TemporaryFolder()
+        try folder.root.makeDirectories("tree/mounted")
+        try folder.root.makeDirectory("source")
+        try folder.root.writeFile("source/keep", [1])
+        // On a thread with mounts of its own.
+        try await runOnOwnThread {
+            #expect(isle_thread_private_mounts() == 0)
+            #expect(isle_thread_bind("\(folder.path)/source", "\(folder.path)/tree/mounted", 0) == 0)
+            #expect(code { try folder.root.removeTree("tree") } == .busy)
+            #expect(code { try folder.root.removeTree("tree/mounted") } == .busy)
+        }
+        #expect(try folder.root.readFile("source/keep") == [1])
+        try folder.root.removeTree("tree")
     }
 
     @Test func errorsNameThePath() throws {

@@ -11,6 +11,8 @@ import Testing
         ("team/app", "docker.io/team/app:latest", "team/app:latest"),
         ("docker.io/alpine", "docker.io/library/alpine:latest", "alpine:latest"),
         ("index.docker.io/library/alpine", "docker.io/library/alpine:latest", "alpine:latest"),
+        ("docker.io/library/library/a", "docker.io/library/library/a:latest", "docker.io/library/library/a:latest"),
+        ("docker.io/localhost/a", "docker.io/localhost/a:latest", "docker.io/localhost/a:latest"),
         ("localhost/app", "localhost/app:latest", "localhost/app:latest"),
         ("localhost:5000/x:tag", "localhost:5000/x:tag", "localhost:5000/x:tag"),
         ("[::1]:5000/x", "[::1]:5000/x:latest", "[::1]:5000/x:latest"),

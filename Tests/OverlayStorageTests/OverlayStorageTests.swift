@@ -17,6 +17,44 @@ struct OverlayStorageTests {
         }
     }
 
+    @Test(arguments: SnapshotterConformance.cases)
+    func theOneForTestsKeepsThemToo(_ promise: SnapshotterConformance.Case) async throws {
+        try await Store.with { store in
+            let fixture = SnapshotterConformance.Fixture(snapshotter: MemorySnapshotter()) {
+                try store.layer(files: $0)
+            }
+            try await promise.check(fixture)
+        }
+    }
+
+    @Test func aFullDiskLeavesNothing() async throws {
+        try await Store.with { store in
+            // A filesystem of one mebibyte under the store.
+            try store.root.makeDirectory("small")
+            let small = "\(store.path)/small"
+            try await ProcessRunner.check("mount", ["-t", "tmpfs", "-o", "size=1m", "isle-test", small])
+            var failure: (any Error)?
+            do {
+                let storage = try OverlayStorage(stateDirectory: small)
+                let layer = try store.layer { tar in
+                    try tar.add(TarEntry(.file, path: "big"), content: [UInt8](repeating: 1, count: 4 << 20))
+                }
+                let error = await #expect(throws: EngineError.self) {
+                    try await storage.unpack(layer: layer.digest, archive: layer.archive)
+                }
+                #expect(error?.code == .resourceExhausted)
+                await storage.drain()
+                #expect(try store.names("small/layers") == ["empty", "l"])
+                // There is room again.
+                let little = try store.layer(files: ["a": "1"])
+                try await storage.unpack(layer: little.digest, archive: little.archive)
+                #expect(try await storage.contains(layer: little.digest))
+            } catch { failure = error }
+            try await ProcessRunner.check("umount", ["-l", small])
+            if let failure { throw failure }
+        }
+    }
+
     @Test func sizesAreThoseOfDu() async throws {
         try await Store.with { store in
             let layer = try store.layer { tar in

@@ -6,14 +6,16 @@ import Glibc
 import LinuxHost
 import Logging
 import Model
-import RESTDoor
 import StateStore
 import WireTypes
+
+@testable import RESTDoor
 
 /// A daemon's inside with fake drivers, behind a real unix socket.
 struct DoorFixture: Sendable {
     let socket: String
     let images: FakeImages
+    let routes: [String]
     let layout: HostLayout
 
     /// Runs `body` against a door of its own; everything is gone afterwards.
@@ -29,11 +31,11 @@ struct DoorFixture: Sendable {
         let images = FakeImages()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let storage = FakeStorage()
+        let (storage, driver) = (FakeStorage(), FakeDriver())
         let store = try StateStore(path: layout.database)
         let engine = Engine(
             parts: EngineParts(
-                layout: layout, store: store, drivers: [FakeDriver()], snapshotter: storage, disks: storage,
+                layout: layout, store: store, drivers: [driver], snapshotter: storage, disks: storage,
                 network: FakeNetwork(), source: images, folders: storage, logger: logger, hostMemory: 1 << 30),
             network: NetworkSpec(name: "islebr", bridge: "islebr", ipv4: "10.9.8.1/24", ipv6: nil))
         try await engine.start()
@@ -43,7 +45,7 @@ struct DoorFixture: Sendable {
                 version: "1.2.3", name: "test", driver: "fake", driverVersion: "1", storage: "dir", firewall: "none"),
             logger: logger)
         let service = door.service(on: try UnixListener.open(path: layout.socket))
-        let fixture = DoorFixture(socket: layout.socket, images: images, layout: layout)
+        let fixture = DoorFixture(socket: layout.socket, images: images, routes: door.routes, layout: layout)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await service.run() }
@@ -52,9 +54,11 @@ struct DoorFixture: Sendable {
                 for name in try await fixture.names() { try await fixture.delete(name) }
             }
         } catch {
+            await driver.processes.kill()
             await engine.shutdown()
             throw error
         }
+        await driver.processes.kill()
         await engine.shutdown()
         try store.close()
     }

@@ -8,16 +8,32 @@ import Synchronization
 /// Runs the programs of "instances" as plain processes of the host: real streams, ptys and exit codes, no isolation.
 struct FakeDriver: InstanceDriver {
     let kinds: Set<InstanceKind> = Set(InstanceKind.allCases)
+    let processes = FakeProcesses()
 
     func check() async -> [HostCheck] { [HostCheck("fake", .warning, "only for tests", advice: "use a real one")] }
 
     func create(_ plan: LaunchPlan) async throws -> any InstanceHandle {
-        FakeHandle(plan.id, plan.process, plan.stdio)
+        FakeHandle(plan.id, plan.process, plan.stdio, processes)
     }
 
     func reattach(_: InstanceID, kind: InstanceKind, runDirectory: String, stateDirectory: String) async throws
         -> Reattached
     { .gone }
+}
+
+/// Every process of one driver, so that a test that failed leaves none behind.
+final class FakeProcesses: Sendable {
+    private let all = Mutex<[FakeProcess]>([])
+
+    func start(_ process: ProcessSpec, _ stdio: StdioOptions) throws -> FakeProcess {
+        let process = try FakeProcess(process, stdio)
+        all.withLock { $0.append(process) }
+        return process
+    }
+
+    func kill() async {
+        for process in all.withLock({ $0 }) { try? await process.signal(9) }
+    }
 }
 
 /// A process of the host with the daemon's ends of its streams.
@@ -27,8 +43,8 @@ final class FakeProcess: ExecSession, AttachSession {
     private let exit = Mutex<ExitRecord?>(nil)
     private let reaper: Task<ExitRecord, any Error>
 
-    init(_ process: ProcessSpec, _ stdio: StdioOptions, prefix: [String] = []) throws {
-        let arguments = prefix + process.arguments
+    init(_ process: ProcessSpec, _ stdio: StdioOptions) throws {
+        let arguments = process.arguments
         func start(_ streams: Spawn.Streams) throws -> Pidfd {
             try Spawn.start(
                 arguments[0], Array(arguments.dropFirst()), environment: process.environment,
@@ -82,14 +98,16 @@ final class FakeHandle: InstanceHandle, AttachFacet, ExecFacet {
     let id: InstanceID
     private let process: ProcessSpec
     private let stdio: StdioOptions
+    private let processes: FakeProcesses
     private let running = Mutex<FakeProcess?>(nil)
     private let started: AsyncStream<FakeProcess>
     private let announce: AsyncStream<FakeProcess>.Continuation
 
-    init(_ id: InstanceID, _ process: ProcessSpec, _ stdio: StdioOptions) {
+    init(_ id: InstanceID, _ process: ProcessSpec, _ stdio: StdioOptions, _ processes: FakeProcesses) {
         self.id = id
         self.process = process
         self.stdio = stdio
+        self.processes = processes
         (started, announce) = AsyncStream.makeStream()
     }
 
@@ -106,7 +124,7 @@ final class FakeHandle: InstanceHandle, AttachFacet, ExecFacet {
     var exec: (any ExecFacet)? { self }
 
     func start() async throws {
-        let process = try FakeProcess(self.process, stdio)
+        let process = try processes.start(self.process, stdio)
         running.withLock { $0 = process }
         announce.finish()
     }
@@ -120,6 +138,6 @@ final class FakeHandle: InstanceHandle, AttachFacet, ExecFacet {
     func delete() async throws { try? await live.signal(9) }
     func attach(withInput: Bool) async throws -> any AttachSession { try live }
     func exec(_ process: ProcessSpec, stdio: StdioOptions) async throws -> any ExecSession {
-        try FakeProcess(process, stdio)
+        try processes.start(process, stdio)
     }
 }

@@ -200,4 +200,24 @@ struct ResourceRouteTests {
             #expect(try await door.call("DELETE", "/1.0/instances/web/logs/console.log").status == 403)
         }
     }
+
+    @Test("the reference names every path and no other")
+    func reference() async throws {
+        try await DoorFixture.run { (door) async throws in
+            let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent()
+            let text = String(
+                decoding: try Data(contentsOf: root.appending(path: "docs/reference/api.md")), as: UTF8.self)
+            let documented = text.split(separator: "\n").compactMap { line -> String? in
+                let cells = line.split(separator: "|").map { $0.filter { $0 != " " && $0 != "`" } }
+                guard cells.count == 3, cells[1].hasPrefix("/") else { return nil }
+                return "\(cells[0]) \(cells[1])"
+            }
+            // LXD's old names lead to the same things and are named once.
+            let routes = door.routes.filter { !$0.contains("/containers") && !$0.contains("/virtual-machines") }
+            #expect(Set(documented).subtracting(routes) == [])
+            #expect(Set(routes).subtracting(documented) == [])
+            #expect(routes.count == Set(routes).count)
+        }
+    }
 }

@@ -146,7 +146,7 @@ struct SessionRouteTests {
     func background() async throws {
         try await DoorFixture.run { (door) async throws in
             try await door.create("web")
-            let operation = try await exec(door, ["/bin/sh", "-c", "sleep 30 & echo started"])
+            let operation = try await exec(door, ["/bin/sh", "-c", "sleep 3 & echo started"])
             let streams = [try await door.open(operation, "0"), try await door.open(operation, "2")]
             let output = try await door.open(operation, "1")
             #expect(try await door.collect(output) == "started\n")

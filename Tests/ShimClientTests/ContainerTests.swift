@@ -6,7 +6,8 @@ import ShimCore
 import Testing
 
 /// Instances run by a real OCI runtime, in a user namespace on an overlay of idmapped folders.
-@Suite(.enabled(if: Fixture.hasRuntime, "needs root, out/isle-shim, crun and busybox")) struct ContainerTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Fixture.hasRuntime, "needs root, out/isle-shim, crun and busybox"))
+struct ContainerTests {
     @Test func runsInItsNamespaces() async throws {
         try await Fixture.with { fixture in
             let script =

@@ -7,7 +7,7 @@ import ShimCore
 import Testing
 
 /// What happens around the instance: setup failures, shims and daemons that die, bad clients.
-@Suite(.enabled(if: Fixture.canRun, "needs root and out/isle-shim")) struct LifeTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Fixture.canRun, "needs root and out/isle-shim")) struct LifeTests {
     @Test func aMountThatFailsIsNamedAndNothingIsLeft() async throws {
         try await Fixture.with { fixture in
             var spec = fixture.shell("true")
@@ -146,6 +146,28 @@ import Testing
             let found = try await Shim.connect(directory: fixture.directory)
             #expect(found == nil)
             try await shim.shutdown()
+        }
+    }
+
+    @Test func aFullRunDirectoryLosesNoExitStatus() async throws {
+        try await Fixture.with { fixture in
+            try await ProcessRunner.check(
+                "mount", ["-t", "tmpfs", "-o", "size=128k,mode=0755", "isle-test", fixture.directory])
+            var spec = fixture.shell("cat /dev/zero > \(fixture.directory)/fill; exit 7")
+            spec.logPath = ""
+            var exit: ExitRecord?
+            var record: ExitRecord?
+            do {
+                let shim = try await fixture.spawn(spec)
+                _ = try await shim.start()
+                exit = try await shim.wait()
+                record = try Shim.exitRecord(directory: fixture.directory)
+            } catch {
+                Issue.record(error)
+            }
+            try await ProcessRunner.check("umount", ["-l", fixture.directory])
+            #expect(exit?.code == 7)
+            #expect(record == exit)
         }
     }
 

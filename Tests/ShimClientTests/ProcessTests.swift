@@ -6,7 +6,7 @@ import ShimCore
 import Testing
 
 /// Instances whose first process the shim starts itself.
-@Suite(.enabled(if: Fixture.canRun, "needs root and out/isle-shim")) struct ProcessTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Fixture.canRun, "needs root and out/isle-shim")) struct ProcessTests {
     @Test func runsLogsAndEnds() async throws {
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(fixture.shell("echo out; echo err >&2; printf part; exit 3"))
@@ -60,7 +60,7 @@ import Testing
 }
 
 /// Streams of the first process: log, attached clients, terminal.
-@Suite(.enabled(if: Fixture.canRun, "needs root and out/isle-shim")) struct StreamTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Fixture.canRun, "needs root and out/isle-shim")) struct StreamTests {
     @Test func attachedBeforeTheStartSeesEverything() async throws {
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(fixture.shell("echo out; echo err >&2"))

@@ -6,7 +6,8 @@ import ShimCore
 import Testing
 
 /// The walls around a sandboxed process.
-@Suite(.enabled(if: Fixture.hasRuntime, "needs root, out/isle-shim and busybox")) struct SandboxTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Fixture.hasRuntime, "needs root, out/isle-shim and busybox"))
+struct SandboxTests {
     private func spec(
         _ fixture: Fixture, _ script: String, binds: [Sandbox.Bind] = [], limits: [Sandbox.Limit] = [],
         seccompFile: String = "", identity: Bool = true

@@ -6,9 +6,11 @@ import Model
 
 /// The routes of the API. A path that is known answers 405 to a method it does not have; LXD's envelope is around
 /// every failure.
-struct RouteTable {
+final class RouteTable {
     typealias Handler = @Sendable (Call) async throws -> Response
 
+    /// What there is, as `GET /1.0/instances/:name`; in the order of addition.
+    private(set) var routes: [String] = []
     private let router = Router(context: DoorContext.self)
     private static let methods: [HTTPRequest.Method] = [.get, .put, .post, .patch, .delete, .head, .options]
 
@@ -16,6 +18,7 @@ struct RouteTable {
 
     /// Adds a path with its methods. `:name` in the path is a parameter.
     func add(_ path: String, _ handlers: [HTTPRequest.Method: Handler]) {
+        routes += handlers.keys.map { "\($0.rawValue) \(path)" }
         let allowed = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
         for method in Self.methods {
             let handler = handlers[method] ?? (method == .head ? handlers[.get] : nil)
