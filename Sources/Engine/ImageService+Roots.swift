@@ -56,7 +56,8 @@ extension ImageService {
             var disk = try await parts.disks.prepareDisk(
                 instance.id, image: try await parts.source.blob(layer.digest),
                 format: layer.mediaType.hasSuffix("qcow2") ? .qcow2 : .raw, directory: directory, size: size)
-            disk.boot = merged.config["machine.firmware"] == "uefi" ? .uefi : .bios
+            let firmware = merged.config["machine.firmware"] ?? image.properties["firmware"]
+            disk.boot = firmware == "uefi" ? .uefi : .bios
             return disk
         }
         return try await parts.disks.prepareDisk(

@@ -93,7 +93,8 @@ public actor ImageService {
                         reference, architecture: Host.architecture, credentials: credentials, progress: progress)
                     return try await add(stored, references: [reference], progress: progress)
                 }
-            } catch let error as EngineError where error.code == .notFound || error.code == .unavailable {
+            } catch let error as EngineError where [.notFound, .unavailable, .permissionDenied].contains(error.code) {
+                // Some registries answer an unknown repository with 401.
                 failure = failure ?? error
             }
         }

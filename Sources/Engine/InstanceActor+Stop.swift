@@ -133,7 +133,8 @@ extension InstanceActor {
         let id = id
         restartTask = Task {
             do { try await Task.sleep(for: delay) } catch { return }
-            await restart(id)
+            // From here on it is an ordinary start, which cancels pending restarts: not itself.
+            await Task { await restart(id) }.value
         }
     }
 

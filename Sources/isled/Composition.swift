@@ -30,7 +30,7 @@ struct Composition {
         let store = try StateStore(path: layout.database)
         let storage = try OverlayStorage(stateDirectory: layout.state)
         let network = try BridgeNetwork(
-            BridgeNetwork.Configuration(runDirectory: layout.run + "/networks"), log: logger)
+            BridgeNetwork.Configuration(runDirectory: layout.run), log: logger)
         let cgroups = try CgroupHost.host(parent: Self.cgroupParent(options))
         let machines = MachineDriver(
             paths: MachineDriver.Paths(
