@@ -305,4 +305,28 @@ struct RealMachineTests {
         let error = await #expect(throws: EngineError.self) { _ = try await fixture.driver.create(plan) }
         #expect(error?.code == .unsupported)
     }
+
+    @Test func applicationOnATerminalIsStoppedByItsSignal() async throws {
+        let script =
+            "stty size; echo x >/dev/tty; read line; echo got $line; trap 'echo bye; exit 9' TERM; while :; do sleep 0.1; done"
+        let plan = try fixture.plan(
+            ["sh", "-c", script], disk: try await fixture.busyboxDisk(),
+            stdio: StdioOptions(terminal: true, openStdin: true, size: TerminalSize(columns: 91, rows: 17)))
+        try await fixture.withMachine(plan) { handle in
+            let session = try #require(try await handle.attach?.attach(withInput: true))
+            #expect(session.streams.error == nil)
+            try await handle.start()
+            let output = session.streams.output
+            let first = try await fixture.readAll(output, until: "x\r\n")
+            #expect(first.contains("17 91"), "\(first)")
+            let line = Array("typed\r".utf8)
+            _ = write(session.streams.input?.raw ?? -1, line, line.count)
+            let echoed = try await fixture.readAll(output, until: "got typed\r\n")
+            #expect(echoed.contains("got typed"))
+            #expect(try await fixture.run(handle, ["echo", "beside"]).output == "beside\n")
+            try await handle.requestStop(signal: nil)
+            #expect(try await handle.wait().code == 9)
+            #expect(fixture.log(plan).contains("bye"))
+        }
+    }
 }
