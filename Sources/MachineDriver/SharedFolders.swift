@@ -62,7 +62,8 @@ struct SharedFolder: Sendable, Codable, Hashable {
         let session = try await shim.exec(
             ShimExec(
                 arguments: [
-                    "/usr/bin/env", "--ignore-signal=PIPE", program, "--socket-path=\(run.path)/\(socket)", "-o", "source=\(source)", "-o",
+                    "/usr/bin/env", "--ignore-signal=PIPE", program, "--socket-path=\(run.path)/\(socket)", "-o",
+                    "source=\(source)", "-o",
                     "cache=auto",
                 ], environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"]))
         for _ in 0..<500 {
