@@ -212,7 +212,9 @@ public final class TarReader {
     /// Seconds with a decimal fraction.
     private func time(_ text: String) throws -> FileTime {
         let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, let seconds = Int64(first == "-" || first == "" ? "0" : first) else {
+        guard let first = parts.first, let seconds = Int64(first == "-" || first == "" ? "0" : first),
+            seconds.magnitude < 1 << 60
+        else {
             throw damaged("a modification time is not a number")
         }
         guard parts.count == 2 else { return FileTime(seconds: seconds) }

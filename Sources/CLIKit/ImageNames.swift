@@ -1,9 +1,10 @@
 /// Names of images as people write and read them.
 public enum ImageNames {
-    /// A reference without what is understood anyway: `docker.io/library/alpine:latest` is `alpine`.
+    /// A reference without what is understood anyway: `docker.io/library/alpine:latest` is `alpine`,
+    /// `localhost/app:latest` is `app`.
     public static func short(_ reference: String) -> String {
         var text = Substring(reference)
-        for prefix in ["docker.io/library/", "docker.io/"] where text.hasPrefix(prefix) {
+        for prefix in ["docker.io/library/", "docker.io/", "localhost/"] where text.hasPrefix(prefix) {
             text = text.dropFirst(prefix.count)
             break
         }

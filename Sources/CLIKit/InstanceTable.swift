@@ -12,7 +12,7 @@ public enum InstanceTable {
             table.add(
                 .init(instance.name), .init(kind(instance)), status(instance),
                 .init(isUp(instance) ? instance.addresses?.first ?? "-" : "-"),
-                .init(ports(instance.ports ?? [])),
+                .init(isUp(instance) ? ports(instance.ports ?? []) : "-"),
                 .init(instance.imageReference.map(ImageNames.short) ?? "-"),
                 .init(Timestamp.seconds(instance.createdAt).map { Quantity.span(seconds: now - $0) + " ago" } ?? "-"))
         }

@@ -12,6 +12,9 @@ public final class Session {
         public var terminal = false
         /// Keys that end the session and leave the process running.
         public var detachKeys: DetachKeys?
+        /// What the end of the local input means to a process that has a terminal, which knows no such end: to leave
+        /// it, as detach keys do; else it is told by typing ctrl-d.
+        public var leavesAtEndOfInput = false
         /// Without a terminal: pass SIGINT, SIGTERM and their like on to the process.
         public var proxiesSignals = true
         /// The local descriptors at the other end: standard input, output and error.

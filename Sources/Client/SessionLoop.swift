@@ -132,7 +132,7 @@ private struct SessionLoop {
         var bytes = [UInt8](repeating: 0, count: 1 << 15)
         let got = bytes.withUnsafeMutableBytes { read(session.options.descriptors.input, $0.baseAddress, $0.count) }
         if got < 0 && (errno == EINTR || errno == EAGAIN) { return }
-        guard got > 0 else { return session.endInput() }
+        guard got > 0 else { return endOfInput() }
         bytes.removeLast(bytes.count - got)
         if session.detachKeys != nil, terminal != nil, let passed = session.detachKeys?.pass(bytes) {
             if !passed.bytes.isEmpty { session.main.send(passed.bytes) }
@@ -140,6 +140,12 @@ private struct SessionLoop {
         } else {
             session.main.send(bytes)
         }
+    }
+
+    private mutating func endOfInput() {
+        if session.options.terminal && session.options.leavesAtEndOfInput { end = .detached }
+        if session.options.terminal && !session.options.leavesAtEndOfInput { session.main.send([4]) }
+        session.endInput()
     }
 
     private mutating func takeOutcome() throws {

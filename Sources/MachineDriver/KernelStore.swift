@@ -121,6 +121,8 @@ public actor KernelStore {
         }
         let folder = try source.exists("lib/modules/\(version)") ? "lib" : "usr/lib"
         let modules = try KernelModules(try source.subdirectory("\(folder)/modules/\(version)"))
+        let base = folder == "lib" ? source.path : source.path + "/usr"
+        try await ModulesDisk.make(base: base, version: version, target: target)
         let early = try await modules.load(KernelModules.early)
         let late = try await modules.load(KernelModules.late, before: early.map(\.name))
         let sharing = try await modules.load(KernelModules.sharing, before: early.map(\.name))
@@ -132,7 +134,7 @@ public actor KernelStore {
         }
         let bytes = archive.finished()
         try target.writeFile("modules.cpio", bytes)
-        let size = try Int64(target.status(image)?.allocated ?? 0) + Int64(bytes.count)
+        let size = try target.list().reduce(Int64(0)) { try $0 + (target.status($1.name)?.allocated ?? 0) }
         let info = KernelInfo(
             version: version, package: package, image: image, size: size, fetchedAt: Date().timeIntervalSince1970)
         let encoder = JSONEncoder()
@@ -163,4 +165,9 @@ public struct Kernel: Sendable, Hashable {
     public var imagePath: String { "\(directory)/\(info.version)/\(info.image)" }
     /// A cpio archive with the modules that a machine loads first.
     public var modulesPath: String { "\(directory)/\(info.version)/modules.cpio" }
+    /// A disk with all the kernel's modules for whole systems; nil if it could not be made.
+    public var modulesDisk: String? {
+        let path = "\(directory)/\(info.version)/\(ModulesDisk.name)"
+        return access(path, R_OK) == 0 ? path : nil
+    }
 }

@@ -53,6 +53,10 @@ struct MachinePreparation {
             command.boot = .kernel(
                 image: "/boot/kernel", initrd: "\(MachineFiles.inside)/\(MachineFiles.initrd)",
                 commandLine: GuestSetup.commandLine(plan, acceleration: acceleration, isApplication: isApplication))
+            if !isApplication, let modules = kernel.modulesDisk {
+                files.append(.init(source: modules, target: "/boot/modules", readOnly: true))
+                command.disks.append(.init(path: "/boot/modules", serial: ModulesDisk.serial, readOnly: true))
+            }
             if isApplication {
                 try give(
                     "\(folder)/\(MachineFiles.report)", [UInt8](repeating: 0, count: MachineFiles.reportSize),

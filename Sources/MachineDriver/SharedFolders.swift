@@ -54,15 +54,16 @@ struct SharedFolder: Sendable, Codable, Hashable {
         return (folders, binds)
     }
 
-    /// Starts virtiofsd and returns when QEMU's user can connect to it. It ignores SIGPIPE: that nobody reads its words
-    /// any more does not end it.
+    /// Starts virtiofsd and returns when QEMU's user can connect to it. With SIGPIPE ignored it does not end when
+    /// nobody reads its words any more.
     func serve(_ shim: ShimConnection, run: RootDirectory, user: UInt32) async throws {
         guard let program = SharedFolder.program else { throw EngineError(.unsupported, "virtiofsd is not installed") }
         let socket = "\(MachineFiles.folder)/\(tag)"
         let session = try await shim.exec(
             ShimExec(
                 arguments: [
-                    program, "--socket-path=\(run.path)/\(socket)", "-o", "source=\(source)", "-o",
+                    "/usr/bin/env", "--ignore-signal=PIPE", program, "--socket-path=\(run.path)/\(socket)", "-o",
+                    "source=\(source)", "-o",
                     "cache=auto",
                 ], environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"]))
         for _ in 0..<500 {

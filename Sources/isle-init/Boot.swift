@@ -5,6 +5,7 @@ struct Boot {
     private static let newRoot = "/sysroot"
     private static let serialRoot = "isle-root"
     private static let serialReport = "isle-report"
+    private static let serialModules = "isle-modules"
 
     func run() -> Never {
         _ = guest_mount("devtmpfs", "/dev", "devtmpfs", guest_ms_device(), nil)
@@ -21,9 +22,11 @@ struct Boot {
         loadLateModules(isNetworkNeeded: !config.interfaces.isEmpty)
         if !config.shares.isEmpty { loadModules("/modules.share") }
         let report = findDisk(Boot.serialReport)
+        let modules = findDisk(Boot.serialModules)
         let port = openPort("org.isle.agent.0")
         enterRoot(config)
         prepareRoot(config)
+        if let modules { showModules(modules) }
         configureNetwork(config)
         switch config.boot {
         case .application: runApplication(config, port: port, report: report)
@@ -114,6 +117,14 @@ struct Boot {
             let result = guest_mount(share.tag, share.target, "virtiofs", options, nil)
             if result < 0 { say("isle-init: " + share.target + " cannot be mounted: " + reason(result)) }
         }
+    }
+
+    /// Mounts the kernel's modules where modprobe looks for them.
+    private func showModules(_ disk: String) {
+        let target = "/lib/modules/" + readLine("/proc/sys/kernel/osrelease")
+        guard makeFolders(target) else { return }
+        let result = guest_mount("/dev/" + disk, target, "ext4", guest_ms_readonly(), nil)
+        if result < 0 { say("isle-init: " + target + ": " + reason(result)) }
     }
 
     private func makeFolders(_ path: String) -> Bool {

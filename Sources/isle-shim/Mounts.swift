@@ -2,6 +2,8 @@ import CHost
 
 /// The mounts of an instance, in a mount namespace of the shim's own: nothing of them shows on the host, and they are
 /// gone with the last process that lives among them.
+///
+/// Device files of images and volumes are dead (nodev): a device that a hostile image brings would be the host's.
 struct Mounts {
     let namespaces: Namespaces
     let identity: ShimSpec.Identity?
@@ -17,7 +19,7 @@ struct Mounts {
         switch mount {
         case .idmap(let source, let target):
             try makeFolder(target)
-            try attach(source, target, recursive: false, attributes: 0, shifted: true)
+            try attach(source, target, recursive: false, attributes: ISLE_ATTR_NODEV, shifted: true)
         case .bind(let source, let target, let readOnly):
             try attach(source, target, recursive: true, attributes: readOnly ? ISLE_ATTR_RDONLY : 0, shifted: false)
         case .overlay(let lower, let upper, let work, let target, let volatile):

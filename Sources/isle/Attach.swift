@@ -45,9 +45,10 @@ struct Attach: ParsableCommand {
         var options = Session.Options()
         options.input = stdin
         options.terminal = Session.hasTerminal(operation)
+        options.leavesAtEndOfInput = true
         options.detachKeys = keys
         options.proxiesSignals = sigProxy
-        let end = try Session(client, operation, options).run()
+        let end = try Programs.goesOn(name) { try Session(client, operation, options).run() }
         try Programs.exit(end, name: name, client: client)
     }
 }
@@ -86,6 +87,7 @@ struct Console: ParsableCommand {
         var options = Session.Options()
         options.input = true
         options.terminal = true
+        options.leavesAtEndOfInput = true
         options.detachKeys = keys
         if Style.error.isTerminal {
             Style.error.write("connected to the console of \(PlainText.escaped(name)); \(detachKeys) leaves it\n")

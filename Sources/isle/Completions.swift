@@ -67,6 +67,8 @@ struct Completion: ParsableCommand {
             case .zsh: .zsh
             case .fish: .fish
             }
-        Style.output.write(Isle.completionScript(for: kind) + "\n")
+        let script = Isle.completionScript(for: kind)
+        // Fish asks for each word by itself and has no such functions.
+        Style.output.write((shell == .fish ? script : CompletionAliases.add(to: script, zsh: shell == .zsh)) + "\n")
     }
 }

@@ -6,6 +6,17 @@ import WireTypes
 
 /// What run, exec, shell, attach and console do when their session has ended.
 enum Programs {
+    /// Says of a session that broke off that the program did not.
+    static func goesOn<Value>(_ name: String, _ body: () throws -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch let error as ClientError where error.kind == .connectionLost {
+            throw ClientError(
+                .connectionLost, "the daemon went away; instance \(Quantity.quoted(name)) goes on running",
+                hint: "isle attach \(name)")
+        }
+    }
+
     /// Ends the command as the program ended. Without a known exit code the instance is asked for its own.
     static func exit(_ end: Session.End, name: String, client: IsleClient?) throws {
         switch end {
@@ -16,7 +27,8 @@ enum Programs {
             let exit = try client.get(API.InstanceWait.self, Endpoint(["instances", name, "wait"]), patient: true)
             if exit.exitCode != 0 { throw ExitCode(exit.exitCode) }
         case .detached:
-            Style.error.write("\r\ndetached; 'isle attach \(PlainText.escaped(name))' comes back\n")
+            if Style.error.isTerminal { Style.error.write("\r\n") }
+            Style.error.write("detached; 'isle attach \(PlainText.escaped(name))' comes back\n")
         case .interrupted(let signal):
             throw ExitCode(128 + signal)
         }

@@ -50,7 +50,7 @@ struct Run: ParsableCommand {
             end = try attachAndStart(name, client, keys)
         } catch {
             // Nothing of a run that never began is kept when nothing of it was to be kept.
-            if instance.ephemeral {
+            if instance.ephemeral, (error as? ClientError)?.kind != .connectionLost {
                 try? client.send("DELETE", Endpoint(["instances", name], query: [("force", "1")]), nil as API.Empty?)
             }
             throw error
@@ -77,7 +77,11 @@ struct Run: ParsableCommand {
         state.action = "start"
         let start = try client.start("PUT", Endpoint(["instances", name, "state"]), state)
         // What attaching makes ready is ready: what fails from here on is the program.
-        do { return try session.run(starting: start) } catch { throw Self.startFailure(error) }
+        do {
+            return try Programs.goesOn(name) { try session.run(starting: start) }
+        } catch {
+            throw Self.startFailure(error)
+        }
     }
 
     /// A start that failed because of the program has docker run's exit codes.

@@ -13,7 +13,7 @@ import WireTypes
     private func run(
         _ main: @escaping @Sendable (Peer) throws -> Void,
         control: @escaping @Sendable (Peer) throws -> Void = { _ in },
-        typist: @escaping @Sendable (Int32) -> Void
+        typist: @escaping @Sendable (Int32) -> Void, _ change: (inout Session.Options) -> Void = { _ in }
     ) throws -> (end: Session.End, shown: String, restored: Bool) {
         var slave: Int32 = -1
         let master = guest_terminal(&slave, 80, 24)
@@ -32,6 +32,9 @@ import WireTypes
         options.input = true
         options.detachKeys = .docker
         options.descriptors = (terminal, terminal, terminal)
+        change(&options)
+        defer { if options.descriptors.input != terminal { close(options.descriptors.input) } }
+        let session = options
         let done = Mutex(false)
         let before = lflags(slave)
         Threads.run { typist(master) }
@@ -46,7 +49,7 @@ import WireTypes
             defer { done.withLock { $0 = true } }
             try main(peer)
             try peer.sendFrame(.close)
-        }) { try Session($0, operation, options).run() }
+        }) { try Session($0, operation, session).run() }
         var shown = [UInt8](repeating: 0, count: 4096)
         var entry = pollfd(fd: master, events: Int16(POLLIN), revents: 0)
         let got = poll(&entry, 1, 0) > 0 ? read(master, &shown, shown.count) : 0
@@ -88,6 +91,28 @@ import WireTypes
                 _ = [UInt8]([0x10, 0x11]).withUnsafeBytes { write(master, $0.baseAddress, $0.count) }
             })
         #expect(result.end == .detached && result.restored)
+    }
+
+    @Test func theEndOfInputIsTypedOrLeaves() throws {
+        for leaves in [false, true] {
+            let typed = Mutex<[UInt8]>([])
+            let result = try run(
+                { peer in
+                    while true {
+                        let frame = try peer.readFrame()
+                        if frame.opcode == .close { break }
+                        typed.withLock { $0 += frame.payload }
+                        if typed.withLock({ $0 == [4] }) { break }
+                    }
+                }, typist: { _ in }
+            ) {
+                let none = open("/dev/null", O_RDONLY)
+                $0.descriptors.input = none
+                $0.leavesAtEndOfInput = leaves
+            }
+            #expect(result.end == (leaves ? .detached : .exited(code: 7)))
+            #expect(typed.withLock { $0 } == (leaves ? [] : [4]))
+        }
     }
 
     @Test func aNewSizeIsToldAndASignalEndsUs() throws {

@@ -108,6 +108,25 @@ import Testing
         }
     }
 
+    /// A device file that comes in an image, or lies in a volume, is no way to the host's disk: there are no device
+    /// control groups, so the mounts themselves must refuse it.
+    @Test func devicesOfImagesAndVolumesAreDead() async throws {
+        try await withFixture { fixture in
+            let volume = "\(fixture.directory)/volume"
+            try HostFiles.makeDirectory(volume, mode: 0o755)
+            for path in ["\(fixture.directory)/layers/base/evil", "\(volume)/evil"] {
+                // The zero device: reading it shows that devices work, and harms nothing.
+                #expect(mknod(path, S_IFCHR | 0o666, dev_t(1 << 8 | 5)) == 0)
+                chmod(path, 0o666)
+            }
+            var plan = try fixture.plan(
+                "for f in /evil /vol/evil /dev/zero; do head -c 3 $f 2>/dev/null | busybox wc -c; done")
+            plan.mounts = [MountSpec(source: volume, target: "/vol", idMapped: true)]
+            let (_, output) = try await fixture.run(plan)
+            #expect(output == "0\n0\n3")
+        }
+    }
+
     @Test func forkBombIsBounded() async throws {
         try await withFixture { fixture in
             var plan = try fixture.plan("bomb() { bomb | bomb & }; bomb; sleep 1; echo alive; sleep 100")

@@ -148,9 +148,11 @@ struct RealMachineTests {
             let script = """
                 until [ -S /run/systemd/private ]; do sleep 0.2; done
                 systemctl is-system-running --wait; hostname; cat /etc/machine-id; systemctl --failed --no-legend
+                test -s /lib/modules/$(uname -r)/modules.dep.bin && echo 1
                 """
             let state = try await fixture.run(handle, ["sh", "-c", script])
             #expect(state.output.hasPrefix("running\nguest\n\(plan.id.raw)\(plan.id.raw)\n"), "\(state.output)")
+            #expect(state.output.hasSuffix("\n1\n"), "the kernel's modules are there: \(state.output) \(state.error)")
             try await handle.requestStop(signal: nil)
             #expect(try await handle.wait().code == 0)
             #expect(fixture.log(plan).contains("Power down"))
@@ -304,5 +306,29 @@ struct RealMachineTests {
         plan.mounts = [MountSpec(source: folder.path + "/data/new", target: "/x")]
         let error = await #expect(throws: EngineError.self) { _ = try await fixture.driver.create(plan) }
         #expect(error?.code == .unsupported)
+    }
+
+    @Test func applicationOnATerminalIsStoppedByItsSignal() async throws {
+        let script =
+            "stty size; echo x >/dev/tty; read line; echo got $line; trap 'echo bye; exit 9' TERM; while :; do sleep 0.1; done"
+        let plan = try fixture.plan(
+            ["sh", "-c", script], disk: try await fixture.busyboxDisk(),
+            stdio: StdioOptions(terminal: true, openStdin: true, size: TerminalSize(columns: 91, rows: 17)))
+        try await fixture.withMachine(plan) { handle in
+            let session = try #require(try await handle.attach?.attach(withInput: true))
+            #expect(session.streams.error == nil)
+            try await handle.start()
+            let output = session.streams.output
+            let first = try await fixture.readAll(output, until: "x\r\n")
+            #expect(first.contains("17 91"), "\(first)")
+            let line = Array("typed\r".utf8)
+            _ = write(session.streams.input?.raw ?? -1, line, line.count)
+            let echoed = try await fixture.readAll(output, until: "got typed\r\n")
+            #expect(echoed.contains("got typed"))
+            #expect(try await fixture.run(handle, ["echo", "beside"]).output == "beside\n")
+            try await handle.requestStop(signal: nil)
+            #expect(try await handle.wait().code == 9)
+            #expect(fixture.log(plan).contains("bye"))
+        }
     }
 }

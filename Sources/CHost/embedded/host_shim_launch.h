@@ -258,8 +258,8 @@ static inline int isle_bind(const char *source, const char *target) {
     return mount(source, target, 0, MS_BIND, 0) < 0 ? -errno : 0;
 }
 
-static inline int isle_mount(const char *type, const char *target, int nosuid_nodev, const char *options) {
-    unsigned long flags = nosuid_nodev ? MS_NOSUID | MS_NODEV : 0;
+static inline int isle_mount(const char *type, const char *target, int nosuid, const char *options) {
+    unsigned long flags = MS_NODEV | (nosuid ? MS_NOSUID : 0);
     return mount(type, target, type, flags, options) < 0 ? -errno : 0;
 }
 
