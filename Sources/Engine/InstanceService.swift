@@ -312,7 +312,10 @@ public actor InstanceService {
         for actor in Array(actors.values) where await actor.recover() { toStart.append(actor) }
         var living: [NetworkEndpoint] = []
         for actor in Array(actors.values) { living += await actor.run?.endpoints ?? [] }
-        try await services.networks.adopt(living)
+        do { try await services.networks.adopt(living) } catch {
+            // Instances without that network still run and are managed; starts that need it say what is wrong.
+            parts.logger.error("the networks could not be taken over", metadata: ["error": "\(error)"])
+        }
         await startAll(toStart)
     }
 

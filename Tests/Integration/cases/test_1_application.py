@@ -139,22 +139,22 @@ def test_volumes_and_binds(env):
 def test_bad_input_changes_nothing(env):
     isle = env.daemon.isle
     for name in ("-x", "a b", "ü", "a" * 64, "a/b", "1a", "a-"):
-        assert isle("create", "busybox", f"--name={name}", check=False).code != 0, name
-    bad = isle("create", "-c", "limits.memroy=1GiB", "busybox", "x", check=False)
+        assert isle("create", f"--name={name}", "busybox", check=False).code != 0, name
+    bad = isle("create", "-c", "limits.memroy=1GiB", "busybox", check=False)
     assert bad.code != 0 and "limits.memroy" in bad.err, bad
-    bad = isle("create", "-m", "-5", "busybox", "x", check=False)
+    bad = isle("create", "-m", "-5", "busybox", check=False)
     assert bad.code != 0
     assert env.daemon.names() == []
 
 
 def test_rename_and_format(env):
     isle = env.daemon.isle
-    isle("create", "busybox", "first")
+    isle("create", "--name", "first", "busybox")
     isle("rename", "first", "second")
     assert env.daemon.names() == ["second"]
     assert json.loads(isle("list", "--format", "json").out)[0]["name"] == "second"
     assert "second" in isle("list", "--format", "csv").out and "second" in isle("list", "--format", "yaml").out
-    again = isle("create", "busybox", "second", check=False)
+    again = isle("create", "--name", "second", "busybox", check=False)
     assert again.code != 0 and "exists already" in again.err, again
 
 
