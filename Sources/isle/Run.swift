@@ -71,7 +71,7 @@ struct Run: ParsableCommand {
         options.detachKeys = keys
         options.proxiesSignals = sigProxy
         // Attached first, so that not a byte of what the program writes is lost.
-        let attach = try client.start("POST", Endpoint(["instances", name, "attach"]), post)
+        let attach = try client.start("POST", Endpoint(["instances", name, "attach"]), post, patient: true)
         let session = try Session(client, attach, options)
         var state = API.InstanceStatePut()
         state.action = "start"
