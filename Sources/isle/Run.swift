@@ -85,7 +85,7 @@ struct Run: ParsableCommand {
     }
 
     /// A start that failed because of the program has docker run's exit codes.
-    private static func startFailure(_ error: any Error) -> any Error {
+    static func startFailure(_ error: any Error) -> any Error {
         guard let error = error as? ClientError else { return error }
         switch error.kind {
         case .refused(status: 404): return NotExecuted(code: Failure.commandNotFound, cause: error)
