@@ -5,8 +5,8 @@ public enum InstanceTable {
     /// One row for each instance. `now` is in seconds since 1970.
     public static func list(_ instances: [API.Instance], now: Double) -> Table {
         var table = Table([
-            .init("NAME", minimum: 12), .init("KIND"), .init("STATUS"), .init("ADDRESS"), .init("PORTS", minimum: 12),
-            .init("IMAGE", minimum: 12), .init("CREATED"),
+            .init("NAME", minimum: 8), .init("KIND"), .init("STATUS"), .init("ADDRESS"), .init("PORTS", minimum: 8),
+            .init("IMAGE", minimum: 8), .init("CREATED"),
         ])
         for instance in instances {
             table.add(

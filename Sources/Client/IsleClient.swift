@@ -40,9 +40,13 @@ public final class IsleClient {
         if answer.type == "async" { try wait(for: operation(of: answer)) }
     }
 
-    /// Sends `body` to start work in the background. A sync answer is an operation that has ended.
-    public func start(_ method: String, _ endpoint: Endpoint, _ body: (some Encodable)?) throws -> API.Operation {
-        let answer: API.Response<JSONValue> = try perform(request(method, endpoint, body))
+    /// Sends `body` to start work in the background. A sync answer is an operation that has ended. `patient` waits for
+    /// ever for the answer, where the daemon does the slow part first.
+    public func start(
+        _ method: String, _ endpoint: Endpoint, _ body: (some Encodable)?, patient: Bool = false
+    ) throws -> API.Operation {
+        let answer: API.Response<JSONValue> = try perform(
+            request(method, endpoint, body), patient ? .never : nil)
         return try operation(of: answer)
     }
 
@@ -57,19 +61,15 @@ public final class IsleClient {
     }
 
     /// Reads a body that is not JSON piece by piece, such as a log that is followed, for as long as it takes.
-    /// `stop` is a descriptor whose readability ends the reading.
     public func stream(
-        _ endpoint: Endpoint, until stop: Int32? = nil, _ piece: ([UInt8]) throws -> Void
+        _ endpoint: Endpoint, _ piece: ([UInt8]) throws -> Void
     ) throws {
-        let response = try exchange(HTTPRequest("GET", scoped(endpoint).target), Deadline(seconds: answerTimeout))
+        // The daemon may have to make the file first, as of an image.
+        let response = try exchange(HTTPRequest("GET", scoped(endpoint).target), .never)
         if response.head.status >= 400 {
             let _: API.Response<JSONValue> = try decoded(response, Deadline(seconds: answerTimeout))
         }
-        while true {
-            if response.connection.socket.unread.isEmpty, let stop {
-                guard try Readiness.wait([response.connection.socket.fileDescriptor, stop]) == 0 else { return }
-            }
-            guard let bytes = try response.next(.never) else { break }
+        while let bytes = try response.next(.never) {
             try piece(bytes)
         }
         release(response.connection)
@@ -123,19 +123,30 @@ public final class IsleClient {
     }
 
     /// Opens a websocket.
-    func webSocket(_ endpoint: Endpoint) throws -> WebSocket {
-        let handshake = WebSocketHandshake.request()
+    func webSocket(_ endpoint: Endpoint) throws -> WebSocket { try webSockets([endpoint])[0] }
+
+    /// Opens several websockets; all are asked for before the first answer is waited for.
+    func webSockets(_ endpoints: [Endpoint]) throws -> [WebSocket] {
         let deadline = Deadline(seconds: answerTimeout)
-        let response = try HTTPConnection(Socket(path: socketPath)).send(
-            HTTPRequest("GET", scoped(endpoint).target, headers: handshake.headers), deadline)
-        guard response.head.status == 101 else {
-            let _: API.Response<JSONValue> = try decoded(response, deadline)
-            throw ClientError(.malformedAnswer, "the daemon answered \(response.head.status) instead of a websocket")
+        let asked = try endpoints.map { endpoint in
+            let handshake = WebSocketHandshake.request()
+            let request = HTTPRequest("GET", scoped(endpoint).target, headers: handshake.headers)
+            let connection = try HTTPConnection(Socket(path: socketPath))
+            try connection.begin(request, deadline)
+            return (connection, request, handshake.accept)
         }
-        guard response.head.headers["sec-websocket-accept"] == handshake.accept else {
-            throw ClientError(.malformedAnswer, "the daemon agreed to a websocket that was not asked for")
+        return try asked.map { connection, request, accept in
+            let response = try connection.finish(request, deadline)
+            guard response.head.status == 101 else {
+                let _: API.Response<JSONValue> = try decoded(response, deadline)
+                throw ClientError(
+                    .malformedAnswer, "the daemon answered \(response.head.status) instead of a websocket")
+            }
+            guard response.head.headers["sec-websocket-accept"] == accept else {
+                throw ClientError(.malformedAnswer, "the daemon agreed to a websocket that was not asked for")
+            }
+            return WebSocket(response.connection.socket)
         }
-        return WebSocket(response.connection.socket)
     }
 
     /// `endpoint` with the project, unless it is the default one.

@@ -57,28 +57,19 @@ public final class Session {
         self.operation = operation
         detachKeys = options.detachKeys
         let secrets = Session.secrets(of: operation)
-        func open(_ name: String) throws -> WebSocket? {
-            guard let secret = secrets[name] else { return nil }
-            return try client.webSocket(
-                Endpoint(["operations", operation.id, "websocket"], query: [("secret", secret)]))
-        }
-        guard let main = try open("0") else {
+        let names = ["0", "1", "2", "control"].filter { secrets[$0] != nil }
+        let sockets = try client.webSockets(
+            names.map { Endpoint(["operations", operation.id, "websocket"], query: [("secret", secrets[$0])]) })
+        let byName = Dictionary(uniqueKeysWithValues: zip(names, sockets))
+        guard let main = byName["0"] else {
             throw ClientError(.malformedAnswer, "the daemon offered no stream for the session")
         }
         self.main = main
-        var outputs: [Output] = []
-        if options.terminal {
-            outputs.append(Output(socket: main, queue: OutputQueue(options.descriptors.output)))
-        } else {
-            if let output = try open("1") {
-                outputs.append(Output(socket: output, queue: OutputQueue(options.descriptors.output)))
-            }
-            if let errors = try open("2") {
-                outputs.append(Output(socket: errors, queue: OutputQueue(options.descriptors.error)))
-            }
-        }
-        self.outputs = outputs
-        control = try open("control")
+        let sources = options.terminal ? [(main, options.descriptors.output)] : []
+        let separate = options.terminal ? [] : [("1", options.descriptors.output), ("2", options.descriptors.error)]
+        let all = sources + separate.compactMap { name, descriptor in byName[name].map { ($0, descriptor) } }
+        outputs = all.map { Output(socket: $0, queue: OutputQueue($1)) }
+        control = byName["control"]
         pending = try PendingOperation(client, operation.id)
         if !options.input { endInput() }
     }

@@ -57,8 +57,9 @@ final class Trash: Sendable {
         }
         guard goesOn else { return false }
         await runBlocking { [root] in
-            // What cannot be removed now is tried again at the next start; nothing depends on it.
-            try? root.removeContents()
+            // What cannot be removed now is tried again at the next start, and keeps nothing else from being removed.
+            guard let entries = try? root.list() else { return }
+            for entry in entries { try? root.removeTree(entry.name) }
         }
         return true
     }

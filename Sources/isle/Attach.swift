@@ -41,7 +41,7 @@ struct Attach: ParsableCommand {
             post.width = Int(size.columns)
             post.height = Int(size.rows)
         }
-        let operation = try client.start("POST", Endpoint(["instances", name, "attach"]), post)
+        let operation = try client.start("POST", Endpoint(["instances", name, "attach"]), post, patient: true)
         var options = Session.Options()
         options.input = stdin
         options.terminal = Session.hasTerminal(operation)

@@ -16,11 +16,31 @@ struct Creation {
         var post = try options.request()
         post.start = start
         let operation = try client.start("POST", Endpoint(["instances"]), post)
-        let done = try global.finish(operation, with: client)
+        let done: API.Operation
+        do {
+            done = try global.finish(operation, with: client)
+        } catch let error as ClientError where start {
+            throw try startFailure(error, name: Self.name(in: operation) ?? options.name, options)
+        }
         guard let name = Self.name(in: done) ?? options.name else {
             throw ClientError(.malformedAnswer, "the daemon did not say the new instance's name")
         }
         return name
+    }
+
+    /// `error` of an instance that was to be made and started: if it was made, the program is at fault, and what is
+    /// left is deleted or named.
+    private func startFailure(_ error: ClientError, name: String?, _ options: InstanceOptions) throws -> any Error {
+        guard let name, error.kind != .daemonUnavailable, error.kind != .refused(status: 409),
+            (try? client.get(API.Instance.self, Endpoint(["instances", name]))) != nil
+        else { return error }
+        var error = error
+        if options.ephemeral {
+            try client.send("DELETE", Endpoint(["instances", name], query: [("force", "1")]), nil as API.Empty?)
+        } else {
+            error.hint = "instance \(Quantity.quoted(name)) is there, stopped: isle delete \(name)"
+        }
+        return Run.startFailure(error)
     }
 
     /// The instance that `operation` made.

@@ -111,7 +111,9 @@ struct DaemonStart: ParsableCommand {
         guard let text = try? LocalFile.text(path, "log"), let line = text.split(separator: "\n").last else {
             return "without a message"
         }
-        return String(line)
+        // Without the time and level that the log has in front.
+        let parts = line.split(separator: "[isled] ", maxSplits: 1)
+        return String(parts.last ?? line)
     }
 }
 

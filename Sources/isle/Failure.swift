@@ -32,7 +32,7 @@ enum Failure {
             status = runsProgram ? beforeRun : usage
         case let error as NotExecuted:
             complain("\(error.cause)")
-            status = error.code
+            status = runsProgram ? error.code : 1
         default:
             // Help, version and completion scripts are asked for, and go to standard output.
             guard Isle.exitCode(for: error).isSuccess == false else { Isle.exit(withError: error) }

@@ -73,7 +73,8 @@ struct Start: ParsableCommand {
             throw UsageError("--attach takes one instance")
         }
         let client = instances.global.client
-        let operation = try client.start("POST", Endpoint(["instances", name, "attach"]), API.InstanceAttachPost())
+        let operation = try client.start(
+            "POST", Endpoint(["instances", name, "attach"]), API.InstanceAttachPost(), patient: true)
         var options = Session.Options()
         options.terminal = Session.hasTerminal(operation)
         let session = try Session(client, operation, options)

@@ -71,7 +71,7 @@ struct Run: ParsableCommand {
         options.detachKeys = keys
         options.proxiesSignals = sigProxy
         // Attached first, so that not a byte of what the program writes is lost.
-        let attach = try client.start("POST", Endpoint(["instances", name, "attach"]), post)
+        let attach = try client.start("POST", Endpoint(["instances", name, "attach"]), post, patient: true)
         let session = try Session(client, attach, options)
         var state = API.InstanceStatePut()
         state.action = "start"
@@ -85,7 +85,7 @@ struct Run: ParsableCommand {
     }
 
     /// A start that failed because of the program has docker run's exit codes.
-    private static func startFailure(_ error: any Error) -> any Error {
+    static func startFailure(_ error: any Error) -> any Error {
         guard let error = error as? ClientError else { return error }
         switch error.kind {
         case .refused(status: 404): return NotExecuted(code: Failure.commandNotFound, cause: error)

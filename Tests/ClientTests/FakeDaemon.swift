@@ -27,7 +27,11 @@ final class FakeDaemon: Sendable {
         Threads.run { [self] in
             while true {
                 let descriptor = accept(opened, nil, nil)
-                if descriptor < 0 { return }
+                if descriptor < 0 {
+                    // Closed by the one who uses it: another test's socket may get the number.
+                    close(opened)
+                    return
+                }
                 state.withLock { $0.append(descriptor) }
                 Threads.run {
                     let peer = Peer(descriptor)
@@ -42,7 +46,6 @@ final class FakeDaemon: Sendable {
     /// Closes the listener and every connection.
     func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
         unlink(path)
         state.withLock { descriptors in
             for descriptor in descriptors { shutdown(descriptor, Int32(SHUT_RDWR)) }

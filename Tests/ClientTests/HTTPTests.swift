@@ -22,6 +22,7 @@ func clientError(_ body: () throws -> Void) -> ClientError? {
         try body()
         return nil
     } catch {
+        if !(error is ClientError) { Issue.record("\(error)") }
         return error as? ClientError
     }
 }

@@ -123,6 +123,7 @@ private final class FakeIsle: Sendable {
                     request.target.contains("recursion")
                         ? Self.instances : #"["/1.0/instances/web","/1.0/instances/db"]"#)
             case ("DELETE", 2): try peer.async("delete")
+            case ("GET", 2) where parts[1] == "box": try peer.sync(#"{"name":"box"}"#)
             default:
                 try peer.answer(404, #"{"type":"error","error":"instance 'gone' does not exist","error_code":404}"#)
             }
@@ -198,6 +199,20 @@ struct ProgramTests {
         #expect(result.status == status && result.error == "Error: nope\n")
         // Nothing of it is left.
         #expect(fake.requests.withLock { $0.contains("DELETE /1.0/instances/made-up") })
+    }
+
+    @Test func aLaunchThatFailsTellsWhatIsLeft() throws {
+        let failing: [String: (code: Int, metadata: String, err: String, status: Int?)] = [
+            "create": (400, "null", "nope", 404)
+        ]
+        let kept = try isle(FakeIsle(failing), "launch", "alpine", "box")
+        #expect(kept.status == 1 && kept.error == "Error: nope (instance 'box' is there, stopped: isle delete box)\n")
+        let fake = FakeIsle(failing)
+        let background = try isle(fake, "run", "-d", "--rm", "--name", "box", "alpine")
+        #expect(background.status == 127 && background.error == "Error: nope\n")
+        #expect(fake.requests.withLock { $0.contains("DELETE /1.0/instances/box") })
+        // Nothing was made: nothing is left.
+        #expect(try isle(FakeIsle(failing), "launch", "alpine", "other").error == "Error: nope\n")
     }
 
     @Test func whatFailsBeforeIs125() throws {
