@@ -46,6 +46,10 @@ struct RealMachineTests {
                 input: "from outside\n", environment: ["A=b c"])
             #expect(hello.output == "b c\n33\n/tmp\nfrom outside\n")
             #expect(hello.error == "bad\n" && hello.exit.code == 5)
+            // The agent can be faster than the init beside it.
+            for _ in 0..<300 where !fixture.log(plan).contains("init is up") {
+                try await Task.sleep(for: .milliseconds(100))
+            }
             #expect(fixture.log(plan).contains("init is up"), "the guest's own init runs")
             #expect(try await fixture.run(handle, ["cat", "/proc/1/comm"]).output == "init\n")
 
