@@ -116,8 +116,8 @@ let package = Package(
         module(
             "RESTDoor",
             [
-                "Model", "Engine", "WireTypes", "DriverKit", "DoorKit", "LinuxHost", hummingbird, nioCore, httpTypes,
-                logging, lifecycle,
+                "Model", "Engine", "WireTypes", "DriverKit", "DoorKit", "LinuxHost", hummingbird, hummingbirdCore,
+                nioCore, httpTypes, logging, lifecycle,
             ]),
         module("Client", ["Model", "WireTypes", "CHost"]),
         // Programs
@@ -146,7 +146,10 @@ let package = Package(
         tests("WireTypes"),
         tests(
             "RESTDoor",
-            ["Model", "Engine", "StateStore", "DriverKit", "DoorKit", "WireTypes", "LinuxHost", "CHost", logging]),
+            [
+                "Model", "Engine", "StateStore", "DriverKit", "DoorKit", "WireTypes", "LinuxHost", "CHost",
+                hummingbirdCore, httpTypes, nioCore, logging,
+            ]),
         tests("DoorKit", ["Model", "LinuxHost", hummingbird, nioCore, httpTypes, logging]),
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model", "Netlink"]),

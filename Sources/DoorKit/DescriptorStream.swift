@@ -43,7 +43,8 @@ public struct DescriptorReader: Sendable {
     }
 }
 
-/// Writes to a pipe, socket or pty without blocking a thread. The open file is put into non-blocking mode.
+/// Writes to a pipe, socket or pty without blocking a thread. The open file is put into non-blocking mode. The process
+/// must ignore SIGPIPE.
 public struct DescriptorWriter: Sendable {
     private let descriptor: OwnedDescriptor
 

@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
+import Synchronization
 
 /// One client's connection: requests are served one after the other, until one of them takes it over (101).
 struct HTTPConnection: Sendable {
@@ -12,6 +13,8 @@ struct HTTPConnection: Sendable {
 
     let channel: Parts
     let peer: Peer
+    /// The request that is worked on, so that the end of the connection ends the waiting for its answer.
+    private let inFlight = RequestInFlight()
 
     /// Bytes of an unread body that are worth reading to keep the connection.
     private static let skippedBody = 256 * 1024
@@ -39,7 +42,10 @@ struct HTTPConnection: Sendable {
     }
 
     /// Serves until the connection ends. Failures of the connection end it; they are nobody's error.
-    func serve(_ responder: HTTPService.Responder, _ badRequest: HTTPService.BadRequest, _ logger: Logger) async {
+    func serve(_ responder: @escaping HTTPService.Responder, _ badRequest: HTTPService.BadRequest, _ logger: Logger)
+        async
+    {
+        channel.channel.closeFuture.whenComplete { [inFlight] _ in inFlight.abandon() }
         do {
             try await channel.executeThenClose { inbound, outbound in
                 let parts = InboundParts(inbound.makeAsyncIterator())
@@ -66,7 +72,7 @@ struct HTTPConnection: Sendable {
     /// Serves one request; false if it is the connection's last.
     private func answer(
         _ head: HTTPRequest, _ parts: InboundParts, _ outbound: NIOAsyncChannelOutboundWriter<HTTPResponsePart>,
-        _ responder: HTTPService.Responder, _ logger: Logger
+        _ responder: @escaping HTTPService.Responder, _ logger: Logger
     ) async throws -> Bool {
         let fields = head.headerFields
         let hasBody = fields[.contentLength].map { $0 != "0" } ?? fields.contains(.transferEncoding)
@@ -77,7 +83,14 @@ struct HTTPConnection: Sendable {
             head: head,
             body: hasBody ? RequestBody(asyncSequence: BodyBytes(parts: parts)) : RequestBody(buffer: ByteBuffer()))
         let context = DoorContext(source: .init(channel: channel.channel, logger: logger), peer: peer)
-        var response = await responder(request, context)
+        // In a task of its own: a route that waits for something for ever must not keep a stopping server from its end.
+        let answer = inFlight.begin()
+        let work = Task { answer.set(await responder(request, context)) }
+        guard var response = await answer.wait() ?? nil else {
+            // What changes something is finished; nobody is interested in the rest any more.
+            if head.method == .get || head.method == .head { work.cancel() }
+            throw ChannelError.alreadyClosed
+        }
 
         if let upgrade = context.upgrade.take(), response.status == .switchingProtocols {
             guard try await parts.skipBody(limit: Self.skippedBody) else { return false }
@@ -93,5 +106,33 @@ struct HTTPConnection: Sendable {
         if head.method == .head { response = response.createHeadResponse() }
         try await ResponseWriter(outbound: outbound).write(response: response.head, body: response.body)
         return !isLast
+    }
+}
+
+/// Where the answer to a connection's request arrives, or the news that the connection is gone.
+private final class RequestInFlight: Sendable {
+    private struct State {
+        var isGone = false
+        var answer: Latch<Response?>?
+    }
+
+    private let state = Mutex(State())
+
+    func begin() -> Latch<Response?> {
+        let answer = Latch<Response?>()
+        let isGone = state.withLock { state in
+            state.answer = answer
+            return state.isGone
+        }
+        if isGone { answer.set(nil) }
+        return answer
+    }
+
+    func abandon() {
+        let answer = state.withLock { state in
+            state.isGone = true
+            return state.answer
+        }
+        answer?.set(nil)
     }
 }

@@ -11,13 +11,21 @@ actor AgentSlot {
     /// The connection; waits up to `timeout` for an agent that is not there yet (the guest boots).
     func get(timeout: Duration = .seconds(90)) async throws -> AgentConnection {
         if let connection, connection.isOpen { return connection }
-        if let connecting { return try await connecting.value }
-        let task = Task { [path] in try await AgentConnection.connect(path, timeout: timeout) }
+        return try await begin(timeout: timeout).value
+    }
+
+    /// Looks for the agent from now on, without waiting for it.
+    @discardableResult
+    func begin(timeout: Duration = .seconds(90)) -> Task<AgentConnection, any Error> {
+        if let connecting { return connecting }
+        let task = Task { [path] in
+            defer { connecting = nil }
+            let made = try await AgentConnection.connect(path, timeout: timeout)
+            connection = made
+            return made
+        }
         connecting = task
-        defer { connecting = nil }
-        let made = try await task.value
-        connection = made
-        return made
+        return task
     }
 
     /// The connection if it stands.

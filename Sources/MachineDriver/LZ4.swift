@@ -12,21 +12,19 @@ enum LZ4 {
         guard input.starts(with: legacyMagic) else { throw damaged("no LZ4 magic number") }
         var output: [UInt8] = []
         output.reserveCapacity(min(limit, input.count * 4))
+        var block = [UInt8](repeating: 0, count: blockLimit)
         var position = 4
         while position + 4 <= input.count {
             let size = (0..<4).reduce(0) { $0 | Int(input[position + $1]) << (8 * $1) }
             position += 4
             guard size > 0, position + size <= input.count else { break }
-            let before = output.count
-            output.append(contentsOf: repeatElement(0, count: blockLimit))
-            let written = try output.withUnsafeMutableBytes { destination in
+            let written = try block.withUnsafeMutableBytes { target in
                 try input.withUnsafeBytes { source in
                     try decodeBlock(
-                        UnsafeRawBufferPointer(rebasing: source[position..<(position + size)]),
-                        into: UnsafeMutableRawBufferPointer(rebasing: destination[before...]))
+                        UnsafeRawBufferPointer(rebasing: source[position..<(position + size)]), into: target)
                 }
             }
-            output.removeLast(blockLimit - written)
+            output.append(contentsOf: block[..<written])
             guard output.count <= limit else { throw damaged("more than \(limit) bytes") }
             position += size
         }

@@ -53,7 +53,7 @@ final class MachineHandle: InstanceHandle {
         }
         if record.agent == .isle {
             // Finds the agent while the guest boots, so that the first exec need not.
-            Task { [agent] in _ = try? await agent.get() }
+            await agent.begin()
         }
     }
 

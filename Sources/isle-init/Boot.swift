@@ -119,8 +119,13 @@ struct Boot {
         }
     }
 
-    /// Mounts the kernel's modules where modprobe looks for them.
+    /// Mounts the kernel's modules where modprobe looks for them; in a guest without it they would only make its
+    /// services fail that use it.
     private func showModules(_ disk: String) {
+        var isUseful = false
+        for program in ["/sbin/modprobe", "/usr/sbin/modprobe", "/bin/kmod", "/usr/bin/kmod"]
+        where guest_executable(program) == 0 { isUseful = true }
+        guard isUseful else { return }
         let target = "/lib/modules/" + readLine("/proc/sys/kernel/osrelease")
         guard makeFolders(target) else { return }
         let result = guest_mount("/dev/" + disk, target, "ext4", guest_ms_readonly(), nil)

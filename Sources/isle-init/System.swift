@@ -13,6 +13,7 @@ func runSystem(_ config: GuestConfig, path: String, port: Int32) -> Never {
         }
     }
     if program.utf8.isEmpty { keepMachineUp(port: port) }
+    giveConsoleWithoutUdev()
     if port >= 0 && guest_fork() == 0 { becomeAgent(port: port) }
     _ = guest_close(port)
     let arguments = CStrings([program])
@@ -21,6 +22,19 @@ func runSystem(_ config: GuestConfig, path: String, port: Int32) -> Never {
     ])
     let result = guest_execve(program, UnsafePointer(arguments.pointer), UnsafePointer(environment.pointer))
     fail(program + " cannot be executed: " + reason(result))
+}
+
+/// Without udev, systemd never learns of the device ttyS0, waits 90 seconds for it and starts no login on the console. Its
+/// console-getty.service asks for no device and takes that place.
+private func giveConsoleWithoutUdev() {
+    for folder in ["/lib/systemd/", "/usr/lib/systemd/"] where guest_exists(folder + "systemd-udevd") != 0 { return }
+    let unit = "/lib/systemd/system/console-getty.service"
+    guard guest_exists(unit) != 0 else { return }
+    for folder in ["/run/systemd", "/run/systemd/system", "/run/systemd/system/getty.target.wants"] {
+        _ = guest_mkdir(folder, 0o755)
+    }
+    _ = guest_symlink("/dev/null", "/run/systemd/system/serial-getty@ttyS0.service")
+    _ = guest_symlink(unit, "/run/systemd/system/getty.target.wants/console-getty.service")
 }
 
 /// Where the agent finds its port.

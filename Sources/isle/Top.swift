@@ -82,6 +82,10 @@ final class FullScreen {
             let got = read(STDIN_FILENO, &byte, 1)
             return got > 0 && ![UInt8(ascii: "q"), 3, 4, 27].contains(byte)
         }
-        return signals.next() == SIGWINCH
+        switch signals.next() {
+        case SIGWINCH, nil: return true
+        case SIGINT: return false
+        case let signal?: throw ExitCode(128 + signal)
+        }
     }
 }

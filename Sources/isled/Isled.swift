@@ -58,19 +58,21 @@ struct Isled: AsyncParsableCommand {
             try await group.run()
         } catch {
             logger.error("a server of the daemon failed", metadata: ["error": "\(error)"])
-            await end(composition, layout)
+            await end(composition)
+            if inherited.isEmpty { unlink(layout.socket) }
             throw error
         }
-        await end(composition, layout)
+        await end(composition)
+        // A socket of the service manager stays: it starts the daemon again with the next client.
+        if inherited.isEmpty { unlink(layout.socket) }
         logger.info("ended; instances go on")
         withExtendedLifetime(locks) {}
     }
 
-    private func end(_ composition: Composition, _ layout: HostLayout) async {
+    private func end(_ composition: Composition) async {
         ServiceManager.notify("STOPPING=1")
         await composition.engine.shutdown()
         await composition.close()
-        unlink(layout.socket)
     }
 
     /// What every child should find as usual, whatever the daemon was started from.

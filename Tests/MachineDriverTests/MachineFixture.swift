@@ -90,7 +90,9 @@ final class MachineFixture: Sendable {
             try root.makeSymbolicLink("\(name).d/bin/\(applet)", target: "busybox")
         }
         if hasInit {
-            try root.makeSymbolicLink("\(name).d/sbin/init", target: "../bin/busybox")
+            for program in ["init", "modprobe"] {
+                try root.makeSymbolicLink("\(name).d/sbin/\(program)", target: "../bin/busybox")
+            }
             try root.writeFile(
                 "\(name).d/etc/inittab", Array("::sysinit:/bin/echo init is up\n::ctrlaltdel:/bin/true\n".utf8),
                 durable: false)

@@ -46,9 +46,15 @@ struct RealMachineTests {
                 input: "from outside\n", environment: ["A=b c"])
             #expect(hello.output == "b c\n33\n/tmp\nfrom outside\n")
             #expect(hello.error == "bad\n" && hello.exit.code == 5)
+            // The agent can be faster than the init beside it.
+            for _ in 0..<300 where !fixture.log(plan).contains("init is up") {
+                try await Task.sleep(for: .milliseconds(100))
+            }
             #expect(fixture.log(plan).contains("init is up"), "the guest's own init runs")
             #expect(try await fixture.run(handle, ["cat", "/proc/1/comm"]).output == "init\n")
 
+            let modules = try await fixture.run(handle, ["sh", "-c", "modprobe overlay && cat /proc/filesystems"])
+            #expect(modules.output.contains("overlay"), "the kernel's modules are there: \(modules.error)")
             try await failuresAreNamed(handle)
             try await terminalWorks(handle)
             try await muchDataPasses(handle)
@@ -148,11 +154,9 @@ struct RealMachineTests {
             let script = """
                 until [ -S /run/systemd/private ]; do sleep 0.2; done
                 systemctl is-system-running --wait; hostname; cat /etc/machine-id; systemctl --failed --no-legend
-                test -s /lib/modules/$(uname -r)/modules.dep.bin && echo 1
                 """
             let state = try await fixture.run(handle, ["sh", "-c", script])
             #expect(state.output.hasPrefix("running\nguest\n\(plan.id.raw)\(plan.id.raw)\n"), "\(state.output)")
-            #expect(state.output.hasSuffix("\n1\n"), "the kernel's modules are there: \(state.output) \(state.error)")
             try await handle.requestStop(signal: nil)
             #expect(try await handle.wait().code == 0)
             #expect(fixture.log(plan).contains("Power down"))

@@ -9,6 +9,8 @@ import NIOCore
 struct RecordedExec: Sendable {
     /// Bytes of one stream that are kept; the rest is dropped.
     static let limit = 64 << 20
+    /// How long output may go on after the process's end.
+    private static let patience = Duration.seconds(1)
 
     /// Paths without their endings; nil drops everything.
     let path: String?
@@ -16,18 +18,25 @@ struct RecordedExec: Sendable {
     /// Runs the process to its end.
     func run(_ process: SessionProcess) async throws -> ExitRecord? {
         try await withTaskCancellationHandler {
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                var copies = 0
                 for (stream, ending) in [(process.streams.output, "stdout"), (process.streams.error, "stderr")] {
                     guard let stream else { continue }
                     let file = try path.map { try Self.create("\($0).\(ending)") }
-                    group.addTask { try await Self.copy(stream, to: file) }
+                    copies += 1
+                    group.addTask {
+                        try await Self.copy(stream, to: file)
+                        return true
+                    }
                 }
                 process.streams.input?.close()
                 let exit = try await process.wait()
-                // What its children still write after its end is nobody's.
-                group.addTask { try await Task.sleep(for: .milliseconds(250)) }
-                try await group.next()
-                if path != nil { try await group.next() }
+                // What it left in the background may hold the streams open for ever.
+                group.addTask {
+                    try await Task.sleep(for: Self.patience)
+                    return false
+                }
+                while copies > 0, try await group.next() == true { copies -= 1 }
                 group.cancelAll()
                 return exit
             }

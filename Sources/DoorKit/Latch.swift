@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A value that is set once and that any number of tasks wait for.
-final class Latch<Value: Sendable>: Sendable {
+public final class Latch<Value: Sendable>: Sendable {
     private struct State {
         var value: Value?
         var next = 0
@@ -10,8 +10,10 @@ final class Latch<Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
+    public init() {}
+
     /// Sets the value and wakes who waits; a second call does nothing.
-    func set(_ value: Value) {
+    public func set(_ value: Value) {
         let waiters = state.withLock { state -> [CheckedContinuation<Value?, Never>] in
             guard state.value == nil else { return [] }
             state.value = value
@@ -21,10 +23,10 @@ final class Latch<Value: Sendable>: Sendable {
         for waiter in waiters { waiter.resume(returning: value) }
     }
 
-    var isSet: Bool { state.withLock { $0.value != nil } }
+    public var isSet: Bool { state.withLock { $0.value != nil } }
 
     /// The value, as soon as it is set; nil if the task is cancelled before.
-    func wait() async -> Value? {
+    public func wait() async -> Value? {
         let number = state.withLock { state in
             defer { state.next += 1 }
             return state.next
