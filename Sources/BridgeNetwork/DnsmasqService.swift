@@ -23,7 +23,21 @@ struct DnsmasqService: Sendable {
     }
 
     /// The process of this network if it runs, whoever started it.
-    func find() -> Pidfd? {
+    ///
+    /// Without its pid file, as when somebody emptied the run folder, it is found by its command line: a process that
+    /// is left would keep the addresses that the next one needs.
+    func find() -> Pidfd? { recorded() ?? left() }
+
+    private func left() -> Pidfd? {
+        guard let names = try? RootDirectory(path: "/proc").list() else { return nil }
+        for entry in names {
+            guard let pid = Int32(String(decoding: entry.name.bytes, as: UTF8.self)), pid > 1, isOurs(pid) else { continue }
+            return try? Pidfd(pid)
+        }
+        return nil
+    }
+
+    private func recorded() -> Pidfd? {
         guard let bytes = try? readSmallFile(folder.pidFile),
             let pid = Int32(String(decoding: bytes.prefix { (48...57).contains($0) }, as: UTF8.self)), pid > 1,
             let process = try? Pidfd(pid), isOurs(pid)

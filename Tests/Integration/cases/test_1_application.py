@@ -149,12 +149,12 @@ def test_bad_input_changes_nothing(env):
 
 def test_rename_and_format(env):
     isle = env.daemon.isle
-    isle("create", "--name", "first", "busybox")
+    isle("create", "--name", "first", "busybox", "true")
     isle("rename", "first", "second")
     assert env.daemon.names() == ["second"]
     assert json.loads(isle("list", "--format", "json").out)[0]["name"] == "second"
     assert "second" in isle("list", "--format", "csv").out and "second" in isle("list", "--format", "yaml").out
-    again = isle("create", "--name", "second", "busybox", check=False)
+    again = isle("create", "--name", "second", "busybox", "true", check=False)
     assert again.code != 0 and "exists already" in again.err, again
 
 

@@ -65,12 +65,11 @@ def test_host_reboot(env):
     isle("launch", "--restart", "unless-stopped", "busybox", "was-stopped", "--", "sleep", "1000")
     isle("stop", "--timeout", "1", "was-stopped")
     env.daemon.kill()
-    for pid, line in host.processes(str(env.daemon.run_dir)):
-        if "isle-shim" in line:
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                pass
+    for pid in host.descendants(pid for pid, _ in host.processes(str(env.daemon.run_dir))):
+        try:
+            os.kill(pid, 9)
+        except ProcessLookupError:
+            pass
     time.sleep(0.5)
     shutil.rmtree(env.daemon.run_dir)
     env.daemon.start()

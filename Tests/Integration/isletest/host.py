@@ -47,6 +47,24 @@ def processes(text):
     return found
 
 
+def descendants(pids):
+    """The processes below these, themselves included."""
+    parents = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+    found = set(pids)
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
+
+
 def mounts(text):
     return [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if text in line]
 
