@@ -31,7 +31,9 @@ struct DnsmasqService: Sendable {
     private func left() -> Pidfd? {
         guard let names = try? RootDirectory(path: "/proc").list() else { return nil }
         for entry in names {
-            guard let pid = Int32(String(decoding: entry.name.bytes, as: UTF8.self)), pid > 1, isOurs(pid) else { continue }
+            guard let pid = Int32(String(decoding: entry.name.bytes, as: UTF8.self)), pid > 1, isOurs(pid) else {
+                continue
+            }
             return try? Pidfd(pid)
         }
         return nil
