@@ -67,7 +67,11 @@ class Bench(Environment):
             outside.isle("image", "import", self.options.debian, "--name", "bench-debian", timeout=600)
             self.debian = "bench-debian"
             return
-        print("fetching Debian from the mirror, unless it is there …", flush=True)
+        if any("debian/bookworm" in alias["name"] for image in outside.json("image", "list")
+               for alias in image.get("aliases") or []):
+            self.debian = "debian/bookworm"
+            return
+        print("fetching Debian from the mirror …", flush=True)
         result = outside.isle("image", "build-base", "debian/bookworm", check=False, timeout=1200)
         if result.code == 0:
             self.debian = "debian/bookworm"
