@@ -17,7 +17,8 @@ public actor ImageService {
     let parts: EngineParts
     /// Work on the same reference is done once.
     private let lock = KeyedLock<String>()
-    /// Digests that somebody works with right now and that must not be removed.
+    /// Digests that somebody works with right now and that must not be removed, and names of what is coming in, whose
+    /// digests are not known yet.
     private var leases: [String: Int] = [:]
 
     init(parts: EngineParts) { self.parts = parts }
@@ -88,10 +89,12 @@ public actor ImageService {
         var failure: (any Error)?
         for reference in try parts.source.candidates(name) {
             do {
-                return try await lock.withLock(reference) {
-                    let stored = try await parts.source.pull(
-                        reference, architecture: Host.architecture, credentials: credentials, progress: progress)
-                    return try await add(stored, references: [reference], progress: progress)
+                return try await withLease(reference) {
+                    try await lock.withLock(reference) {
+                        let stored = try await parts.source.pull(
+                            reference, architecture: Host.architecture, credentials: credentials, progress: progress)
+                        return try await add(stored, references: [reference], progress: progress)
+                    }
                 }
             } catch let error as EngineError where [.notFound, .unavailable, .permissionDenied].contains(error.code) {
                 // Some registries answer an unknown repository with 401.
@@ -121,14 +124,16 @@ public actor ImageService {
         _ path: String, reference: String?, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> [ImageRecord] {
         let target = try reference.map { try localName($0) }
-        let images = try await parts.source.importFile(path, architecture: Host.architecture, progress: progress)
-        var records: [ImageRecord] = []
-        for (index, image) in images.enumerated() {
-            var references = image.names
-            if index == 0, let target { references = [target] }
-            records.append(try await add(image, references: references, progress: progress))
+        return try await withLease(path) {
+            let images = try await parts.source.importFile(path, architecture: Host.architecture, progress: progress)
+            var records: [ImageRecord] = []
+            for (index, image) in images.enumerated() {
+                var references = image.names
+                if index == 0, let target { references = [target] }
+                records.append(try await add(image, references: references, progress: progress))
+            }
+            return records
         }
-        return records
     }
 
     /// Makes an image of a distribution's suite from the machine's own package mirror.
@@ -142,11 +147,13 @@ public actor ImageService {
     private func bootstrap(_ base: BaseName, progress: @escaping @Sendable (TransferProgress) -> Void) async throws
         -> ImageRecord
     {
-        try await lock.withLock(base.reference) {
-            let stored = try await parts.source.bootstrap(
-                distribution: base.distribution, suite: base.suite, variant: base.variant,
-                architecture: Host.architecture, progress: progress)
-            return try await add(stored, references: [base.reference], progress: progress)
+        try await withLease(base.reference) {
+            try await lock.withLock(base.reference) {
+                let stored = try await parts.source.bootstrap(
+                    distribution: base.distribution, suite: base.suite, variant: base.variant,
+                    architecture: Host.architecture, progress: progress)
+                return try await add(stored, references: [base.reference], progress: progress)
+            }
         }
     }
 
@@ -170,6 +177,9 @@ public actor ImageService {
         if let full, view.references.count > 1 {
             _ = try await parts.store.untag(full)
             return ([full], nil)
+        }
+        guard leases[view.record.digest] == nil else {
+            throw EngineError(.busy, "image \(Names.quoted(name)) is being worked with", hint: "try again later")
         }
         guard view.usedBy.isEmpty || force else {
             throw EngineError(
@@ -277,6 +287,20 @@ public actor ImageService {
         }
         try await parts.disks.prune(keeping: records.map { $0.layers.map(\.diffID) })
         return freed
+    }
+
+    /// Runs `body` with the image as `resolve` gives it, which nobody removes meanwhile.
+    func withImage<Result: Sendable>(
+        _ name: String, pull policy: CreateRequest.PullPolicy,
+        progress: @escaping @Sendable (TransferProgress) -> Void,
+        _ body: @Sendable (ImageRecord) async throws -> Result
+    ) async throws -> Result {
+        let image = try await resolve(name, pull: policy, progress: progress)
+        return try await withLease(image.digest) {
+            // It may have been removed between the look-up and the lease.
+            guard try await parts.store.image(digest: image.digest) != nil else { throw Self.missing(name) }
+            return try await body(image)
+        }
     }
 
     private func withLease<Result: Sendable>(_ digest: String, _ body: () async throws -> Result) async throws -> Result

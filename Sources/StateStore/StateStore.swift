@@ -54,6 +54,10 @@ public final class StateStore: Sendable {
     }
 
     private static func translate(_ error: any Error) -> any Error {
+        if error is DecodingError {
+            return EngineError(
+                .internal, "a record of the state database cannot be read", hint: "it was left as it is", cause: error)
+        }
         guard let error = error as? DatabaseError else { return error }
         switch error.resultCode {
         case .SQLITE_FULL:
