@@ -21,6 +21,11 @@ public actor ImageService {
     /// digests are not known yet.
     private var leases: [String: Int] = [:]
 
+    /// Digests whose records are being removed right now.
+    private var removing: Set<String> = []
+    /// The collection that runs now; nothing comes in meanwhile.
+    private var collection: Task<Int64, any Error>?
+
     init(parts: EngineParts) { self.parts = parts }
 
     public func list() async throws -> [ImageView] {
@@ -178,9 +183,6 @@ public actor ImageService {
             _ = try await parts.store.untag(full)
             return ([full], nil)
         }
-        guard leases[view.record.digest] == nil else {
-            throw EngineError(.busy, "image \(Names.quoted(name)) is being worked with", hint: "try again later")
-        }
         guard view.usedBy.isEmpty || force else {
             throw EngineError(
                 .conflict, "image \(Names.quoted(name)) is used by \(view.usedBy.joined(separator: ", "))",
@@ -190,7 +192,9 @@ public actor ImageService {
             for reference in view.references { _ = try await parts.store.untag(reference) }
             return (view.references, nil)
         }
-        try await parts.store.deleteImage(digest: view.record.digest)
+        guard try await removeRecord(view.record.digest) else {
+            throw EngineError(.busy, "image \(Names.quoted(name)) is being worked with", hint: "try again later")
+        }
         parts.events.lifecycle("image-deleted", "/1.0/images/\(view.record.digest.dropFirst(7))")
         _ = try await collect()
         return (view.references, view.record.digest)
@@ -201,9 +205,7 @@ public actor ImageService {
     public func prune(all: Bool) async throws -> (deleted: [String], freed: Int64) {
         var deleted: [String] = []
         for view in try await list() where view.usedBy.isEmpty && (all || view.references.isEmpty) {
-            guard leases[view.record.digest] == nil else { continue }
-            try await parts.store.deleteImage(digest: view.record.digest)
-            deleted.append(view.record.digest)
+            if try await removeRecord(view.record.digest) { deleted.append(view.record.digest) }
         }
         return (deleted, try await collect())
     }
@@ -272,13 +274,23 @@ public actor ImageService {
     /// Removes blobs, layers and base disks that no image needs. Does nothing while a record cannot be read: what it
     /// needs is not known.
     private func collect() async throws -> Int64 {
+        while let collection { _ = await collection.result }
+        guard leases.isEmpty else { return 0 }
+        let task = Task {
+            defer { collection = nil }
+            return try await sweep()
+        }
+        collection = task
+        return try await task.value
+    }
+
+    private func sweep() async throws -> Int64 {
         let (records, unreadable) = try await parts.store.images()
         guard unreadable.isEmpty else {
             parts.logger.warning(
                 "nothing is removed while image records are unreadable", metadata: ["digests": "\(unreadable)"])
             return 0
         }
-        guard leases.isEmpty else { return 0 }
         var freed = try await parts.source.prune(keeping: Set(records.map(\.digest)))
         let needed = Set(records.filter { $0.content == .rootFilesystem }.flatMap { $0.layers.map(\.diffID) })
         for (layer, size) in try await parts.snapshotter.layers() where !needed.contains(layer) {
@@ -295,16 +307,35 @@ public actor ImageService {
         progress: @escaping @Sendable (TransferProgress) -> Void,
         _ body: @Sendable (ImageRecord) async throws -> Result
     ) async throws -> Result {
-        let image = try await resolve(name, pull: policy, progress: progress)
-        return try await withLease(image.digest) {
-            // It may have been removed between the look-up and the lease.
-            guard try await parts.store.image(digest: image.digest) != nil else { throw Self.missing(name) }
-            return try await body(image)
+        // It may have been removed between the look-up and the lease.
+        for _ in 0..<10 {
+            let image = try await resolve(name, pull: policy, progress: progress)
+            let result: Result? = try await withLease(image.digest) {
+                guard !removing.contains(image.digest),
+                    try await parts.store.image(digest: image.digest) != nil
+                else { return nil }
+                return try await body(image)
+            }
+            if let result { return result }
+            try await Task.sleep(for: .milliseconds(10))
         }
+        throw EngineError(
+            .busy, "image \(Names.quoted(name)) is being removed", hint: "try again later", resource: "image \(name)")
+    }
+
+    /// Removes the image's record unless somebody works with it or an instance was made of it; true if it did.
+    private func removeRecord(_ digest: String) async throws -> Bool {
+        guard leases[digest] == nil, removing.insert(digest).inserted else { return false }
+        defer { removing.remove(digest) }
+        // Asked only now: before `removing` said so, instances could still be made of it.
+        guard try await !parts.store.instances().records.contains(where: { $0.image == digest }) else { return false }
+        try await parts.store.deleteImage(digest: digest)
+        return true
     }
 
     private func withLease<Result: Sendable>(_ digest: String, _ body: () async throws -> Result) async throws -> Result
     {
+        while let collection { _ = await collection.result }
         leases[digest, default: 0] += 1
         defer {
             leases[digest, default: 1] -= 1

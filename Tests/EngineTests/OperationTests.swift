@@ -94,7 +94,7 @@ import Testing
     }
 
     @Test func outcomesAreForgottenAfterAWhile() async throws {
-        let service = OperationService(events: EventBus(), retention: .milliseconds(30))
+        let service = OperationService(events: EventBus(), retention: .seconds(1))
         let gate = Gate()
         gate.open()
         let id = await start(service, gate).id
