@@ -141,6 +141,7 @@ let package = Package(
         tests("MachineDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "QMP", "GuestCore"]),
         tests("DriverKit", ["Model", "EngineTesting"]),
         tests("StateStore", ["Model", grdb]),
+        tests("ModuleDriver", ["Model", "DriverKit", "ShimCore"]),
         tests("Engine", ["Model", "DriverKit", "StateStore", "EngineTesting", logging, grdb]),
         tests("Client", ["WireTypes", "Model", "CHost", "isle"]),
         tests("CLIKit", ["WireTypes"]),

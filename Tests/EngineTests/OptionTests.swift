@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [("module.fuel", ["0", "-1", "x"]), ("module.timeout", ["-1", "x"])])
+    @Test(arguments: [("module.fuel", ["0", "-1", "x"]), ("module.timeout", ["-1", "0", "0.0001", "x"])])
     func badValuesOfModules(key: String, values: [String]) throws {
         for value in values {
             #expect(throws: EngineError.self, "\(value)") { try OptionCatalog.check([key: value], kind: .module) }
