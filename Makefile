@@ -40,10 +40,11 @@ test: setup
 	scripts/unit-tests
 	Tests/Integration/run --bin out/debug
 
-## lint: formatting, and who may import whom
+## lint: formatting, who may import whom, and whether the reference of keys is up to date
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 	scripts/check-imports
+	scripts/option-docs --check
 
 ## bench: times of Isle and of the peers that are installed, side by side
 bench: build

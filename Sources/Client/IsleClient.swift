@@ -123,10 +123,11 @@ public final class IsleClient {
     }
 
     /// Opens a websocket.
-    func webSocket(_ endpoint: Endpoint) throws -> WebSocket { try webSockets([endpoint])[0] }
+    func webSocket(_ endpoint: Endpoint) throws -> WebSocket { try webSockets([endpoint])[0].get() }
 
-    /// Opens several websockets; all are asked for before the first answer is waited for.
-    func webSockets(_ endpoints: [Endpoint]) throws -> [WebSocket] {
+    /// Opens several websockets; all are asked for before the first answer is waited for. What the daemon says to one
+    /// does not keep the others from being opened.
+    func webSockets(_ endpoints: [Endpoint]) throws -> [Result<WebSocket, any Error>] {
         let deadline = Deadline(seconds: answerTimeout)
         let asked = try endpoints.map { endpoint in
             let handshake = WebSocketHandshake.request()
@@ -135,17 +136,19 @@ public final class IsleClient {
             try connection.begin(request, deadline)
             return (connection, request, handshake.accept)
         }
-        return try asked.map { connection, request, accept in
-            let response = try connection.finish(request, deadline)
-            guard response.head.status == 101 else {
-                let _: API.Response<JSONValue> = try decoded(response, deadline)
-                throw ClientError(
-                    .malformedAnswer, "the daemon answered \(response.head.status) instead of a websocket")
+        return asked.map { connection, request, accept in
+            Result {
+                let response = try connection.finish(request, deadline)
+                guard response.head.status == 101 else {
+                    let _: API.Response<JSONValue> = try decoded(response, deadline)
+                    throw ClientError(
+                        .malformedAnswer, "the daemon answered \(response.head.status) instead of a websocket")
+                }
+                guard response.head.headers["sec-websocket-accept"] == accept else {
+                    throw ClientError(.malformedAnswer, "the daemon agreed to a websocket that was not asked for")
+                }
+                return WebSocket(response.connection.socket)
             }
-            guard response.head.headers["sec-websocket-accept"] == accept else {
-                throw ClientError(.malformedAnswer, "the daemon agreed to a websocket that was not asked for")
-            }
-            return WebSocket(response.connection.socket)
         }
     }
 

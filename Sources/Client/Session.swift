@@ -60,7 +60,14 @@ public final class Session {
         let names = ["0", "1", "2", "control"].filter { secrets[$0] != nil }
         let sockets = try client.webSockets(
             names.map { Endpoint(["operations", operation.id, "websocket"], query: [("secret", secrets[$0])]) })
-        let byName = Dictionary(uniqueKeysWithValues: zip(names, sockets))
+        var byName: [String: WebSocket] = [:]
+        for (name, socket) in zip(names, sockets) {
+            do {
+                byName[name] = try socket.get()
+            } catch let error as ClientError where name == "control" && error.kind == .refused(status: 404) {
+                // The daemon does not wait for this one: a short program has ended before it is there.
+            }
+        }
         guard let main = byName["0"] else {
             throw ClientError(.malformedAnswer, "the daemon offered no stream for the session")
         }

@@ -143,7 +143,8 @@ enum ContainerEnd {
     /// that was given out again can be hit.
     static func killLeftOver(_ cgroups: CgroupHost, _ id: InstanceID) async {
         guard let group = cgroups.find(id.raw) else { return }
-        for _ in 0..<100 where !group.pids().isEmpty {
+        for _ in 0..<100 {
+            if group.pids().isEmpty { return }
             group.killAll()
             // Cancellation must not leave processes behind; an interrupted pause only makes this loop faster.
             try? await Task.sleep(for: .milliseconds(2))

@@ -38,6 +38,11 @@ struct IPv4Subnet: Sendable, Hashable {
     private var mask: UInt32 { ~UInt32(0) << (32 - UInt32(prefix)) }
     func contains(_ address: IPv4Address) -> Bool { address.value & mask == gateway.value & mask }
 
+    /// Whether an interface can have the address: not the network's own, its broadcast or the gateway's.
+    func canHold(_ address: IPv4Address) -> Bool {
+        contains(address) && address != gateway && address.value & ~mask != 0 && address.value & ~mask != ~mask
+    }
+
     /// The first address that is neither the network's, its broadcast, the gateway's nor in `taken`, in order.
     func firstFree(taken: Set<String>) -> IPv4Address? {
         let base = gateway.value & mask
@@ -65,16 +70,17 @@ enum AddressChooser {
         if let subnet = network.ipv4 {
             let used = Set(taken.compactMap(\.ipv4))
             if let wanted = nic.ipv4 {
-                guard let address = IPv4Address(wanted), subnet.contains(address), address != subnet.gateway else {
+                guard let address = IPv4Address(wanted), subnet.canHold(address) else {
                     throw EngineError(
                         .invalidArgument,
-                        "address \(wanted) is not in network \(nic.network) (\(subnet.gateway)/\(subnet.prefix))")
+                        "address \(wanted) is not one for instances of network \(nic.network) (\(subnet.gateway)/\(subnet.prefix))"
+                    )
                 }
-                guard !used.contains(wanted) else {
+                guard !used.contains(address.description) else {
                     throw EngineError(
                         .conflict, "address \(wanted) of network \(nic.network) belongs to another instance")
                 }
-                result.ipv4 = wanted
+                result.ipv4 = address.description
             } else if let kept = previous?.ipv4, previous?.network == nic.network, let address = IPv4Address(kept),
                 subnet.contains(address), !used.contains(kept)
             {
@@ -89,7 +95,16 @@ enum AddressChooser {
             }
         }
         if let prefix = network.ipv6Prefix {
-            result.ipv6 = nic.ipv6 ?? (prefix + interfaceIdentifier(mac: mac))
+            let text = nic.ipv6 ?? (prefix + interfaceIdentifier(mac: mac))
+            guard let address = IPAddress(text), address.masked(64) == IPAddress(prefix + ":") else {
+                throw EngineError(
+                    .invalidArgument, "address \(text) is not in network \(nic.network) (\(prefix):/64)")
+            }
+            guard !taken.contains(where: { $0.ipv6 == address.description }) else {
+                throw EngineError(
+                    .conflict, "address \(address) of network \(nic.network) belongs to another instance")
+            }
+            result.ipv6 = address.description
         }
         return result
     }

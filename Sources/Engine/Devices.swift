@@ -95,7 +95,7 @@ struct Devices: Sendable {
         let ipv4 = reader.take("ipv4.address")
         if let ipv4, IPv4Address(ipv4) == nil { throw reader.error("ipv4.address", ipv4, "an IPv4 address") }
         let ipv6 = reader.take("ipv6.address")
-        if let ipv6, !ipv6.contains(":") { throw reader.error("ipv6.address", ipv6, "an IPv6 address") }
+        if let ipv6, IPAddress(ipv6)?.family != .v6 { throw reader.error("ipv6.address", ipv6, "an IPv6 address") }
         nics.append(
             Nic(device: reader.device, interface: interface, network: network, mac: mac, ipv4: ipv4, ipv6: ipv6))
     }
@@ -164,17 +164,21 @@ struct Devices: Sendable {
         var address = String(text[text.index(after: first)..<last])
         if address.hasPrefix("["), address.hasSuffix("]") { address = String(address.dropFirst().dropLast()) }
         guard transport == "tcp" || transport == "udp", let port = UInt16(text[text.index(after: last)...]), port > 0,
-            IPv4Address(address) != nil || address.contains(":")
+            IPAddress(address) != nil
         else { return nil }
         return (transport, address, port)
     }
 
     private static func isMAC(_ text: String) -> Bool {
         let pairs = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard pairs.count == 6, pairs.allSatisfy({ $0.utf8.count == 2 && UInt8($0, radix: 16) != nil }) else {
+        guard pairs.count == 6, pairs.allSatisfy({ $0.utf8.count == 2 && $0.utf8.allSatisfy(isHexDigit) }) else {
             return false
         }
         return (UInt8(pairs[0], radix: 16) ?? 1) & 1 == 0
+    }
+
+    private static func isHexDigit(_ byte: UInt8) -> Bool {
+        (48...57).contains(byte) || (65...70).contains(byte) || (97...102).contains(byte)
     }
 }
 

@@ -3,12 +3,14 @@ import Model
 
 /// The daemon's folders.
 public enum Folders {
-    /// Makes them with the modes they need: others may pass through the state folder, not read it.
+    /// Makes them with the modes they need. The state folder is root's alone: layers, instances and volumes hold files
+    /// with the owners and setuid bits that guests gave them, which users of the host must not reach. Unprivileged
+    /// processes of Isle's own pass through the run folder.
     public static func make(_ layout: HostLayout) throws {
         for (path, mode) in [
-            (layout.state, mode_t(0o711)), (layout.run, 0o711), (layout.run + "/instances", 0o711),
-            (layout.images, 0o700), (layout.layers, 0o711), (layout.disks, 0o711), (layout.kernels, 0o755),
-            (layout.modules, 0o700), (layout.volumes, 0o711), (layout.temporary, 0o700), (layout.instances, 0o711),
+            (layout.state, mode_t(0o700)), (layout.run, 0o711), (layout.run + "/instances", 0o711),
+            (layout.images, 0o700), (layout.layers, 0o700), (layout.disks, 0o700), (layout.kernels, 0o755),
+            (layout.modules, 0o700), (layout.volumes, 0o700), (layout.temporary, 0o700), (layout.instances, 0o700),
         ] {
             try make(path, mode: mode)
             var status = stat()

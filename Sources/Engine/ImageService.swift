@@ -17,8 +17,14 @@ public actor ImageService {
     let parts: EngineParts
     /// Work on the same reference is done once.
     private let lock = KeyedLock<String>()
-    /// Digests that somebody works with right now and that must not be removed.
+    /// Digests that somebody works with right now and that must not be removed, and names of what is coming in, whose
+    /// digests are not known yet.
     private var leases: [String: Int] = [:]
+
+    /// Digests whose records are being removed right now.
+    private var removing: Set<String> = []
+    /// The collection that runs now; nothing comes in meanwhile.
+    private var collection: Task<Int64, any Error>?
 
     init(parts: EngineParts) { self.parts = parts }
 
@@ -88,10 +94,12 @@ public actor ImageService {
         var failure: (any Error)?
         for reference in try parts.source.candidates(name) {
             do {
-                return try await lock.withLock(reference) {
-                    let stored = try await parts.source.pull(
-                        reference, architecture: Host.architecture, credentials: credentials, progress: progress)
-                    return try await add(stored, references: [reference], progress: progress)
+                return try await withLease(reference) {
+                    try await lock.withLock(reference) {
+                        let stored = try await parts.source.pull(
+                            reference, architecture: Host.architecture, credentials: credentials, progress: progress)
+                        return try await add(stored, references: [reference], progress: progress)
+                    }
                 }
             } catch let error as EngineError where [.notFound, .unavailable, .permissionDenied].contains(error.code) {
                 // Some registries answer an unknown repository with 401.
@@ -121,14 +129,16 @@ public actor ImageService {
         _ path: String, reference: String?, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> [ImageRecord] {
         let target = try reference.map { try localName($0) }
-        let images = try await parts.source.importFile(path, architecture: Host.architecture, progress: progress)
-        var records: [ImageRecord] = []
-        for (index, image) in images.enumerated() {
-            var references = image.names
-            if index == 0, let target { references = [target] }
-            records.append(try await add(image, references: references, progress: progress))
+        return try await withLease(path) {
+            let images = try await parts.source.importFile(path, architecture: Host.architecture, progress: progress)
+            var records: [ImageRecord] = []
+            for (index, image) in images.enumerated() {
+                var references = image.names
+                if index == 0, let target { references = [target] }
+                records.append(try await add(image, references: references, progress: progress))
+            }
+            return records
         }
-        return records
     }
 
     /// Makes an image of a distribution's suite from the machine's own package mirror.
@@ -142,11 +152,13 @@ public actor ImageService {
     private func bootstrap(_ base: BaseName, progress: @escaping @Sendable (TransferProgress) -> Void) async throws
         -> ImageRecord
     {
-        try await lock.withLock(base.reference) {
-            let stored = try await parts.source.bootstrap(
-                distribution: base.distribution, suite: base.suite, variant: base.variant,
-                architecture: Host.architecture, progress: progress)
-            return try await add(stored, references: [base.reference], progress: progress)
+        try await withLease(base.reference) {
+            try await lock.withLock(base.reference) {
+                let stored = try await parts.source.bootstrap(
+                    distribution: base.distribution, suite: base.suite, variant: base.variant,
+                    architecture: Host.architecture, progress: progress)
+                return try await add(stored, references: [base.reference], progress: progress)
+            }
         }
     }
 
@@ -180,7 +192,9 @@ public actor ImageService {
             for reference in view.references { _ = try await parts.store.untag(reference) }
             return (view.references, nil)
         }
-        try await parts.store.deleteImage(digest: view.record.digest)
+        guard try await removeRecord(view.record.digest) else {
+            throw EngineError(.busy, "image \(Names.quoted(name)) is being worked with", hint: "try again later")
+        }
         parts.events.lifecycle("image-deleted", "/1.0/images/\(view.record.digest.dropFirst(7))")
         _ = try await collect()
         return (view.references, view.record.digest)
@@ -191,9 +205,7 @@ public actor ImageService {
     public func prune(all: Bool) async throws -> (deleted: [String], freed: Int64) {
         var deleted: [String] = []
         for view in try await list() where view.usedBy.isEmpty && (all || view.references.isEmpty) {
-            guard leases[view.record.digest] == nil else { continue }
-            try await parts.store.deleteImage(digest: view.record.digest)
-            deleted.append(view.record.digest)
+            if try await removeRecord(view.record.digest) { deleted.append(view.record.digest) }
         }
         return (deleted, try await collect())
     }
@@ -262,13 +274,23 @@ public actor ImageService {
     /// Removes blobs, layers and base disks that no image needs. Does nothing while a record cannot be read: what it
     /// needs is not known.
     private func collect() async throws -> Int64 {
+        while let collection { _ = await collection.result }
+        guard leases.isEmpty else { return 0 }
+        let task = Task {
+            defer { collection = nil }
+            return try await sweep()
+        }
+        collection = task
+        return try await task.value
+    }
+
+    private func sweep() async throws -> Int64 {
         let (records, unreadable) = try await parts.store.images()
         guard unreadable.isEmpty else {
             parts.logger.warning(
                 "nothing is removed while image records are unreadable", metadata: ["digests": "\(unreadable)"])
             return 0
         }
-        guard leases.isEmpty else { return 0 }
         var freed = try await parts.source.prune(keeping: Set(records.map(\.digest)))
         let needed = Set(records.filter { $0.content == .rootFilesystem }.flatMap { $0.layers.map(\.diffID) })
         for (layer, size) in try await parts.snapshotter.layers() where !needed.contains(layer) {
@@ -279,8 +301,41 @@ public actor ImageService {
         return freed
     }
 
+    /// Runs `body` with the image as `resolve` gives it, which nobody removes meanwhile.
+    func withImage<Result: Sendable>(
+        _ name: String, pull policy: CreateRequest.PullPolicy,
+        progress: @escaping @Sendable (TransferProgress) -> Void,
+        _ body: @Sendable (ImageRecord) async throws -> Result
+    ) async throws -> Result {
+        // It may have been removed between the look-up and the lease.
+        for _ in 0..<10 {
+            let image = try await resolve(name, pull: policy, progress: progress)
+            let result: Result? = try await withLease(image.digest) {
+                guard !removing.contains(image.digest),
+                    try await parts.store.image(digest: image.digest) != nil
+                else { return nil }
+                return try await body(image)
+            }
+            if let result { return result }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw EngineError(
+            .busy, "image \(Names.quoted(name)) is being removed", hint: "try again later", resource: "image \(name)")
+    }
+
+    /// Removes the image's record unless somebody works with it or an instance was made of it; true if it did.
+    private func removeRecord(_ digest: String) async throws -> Bool {
+        guard leases[digest] == nil, removing.insert(digest).inserted else { return false }
+        defer { removing.remove(digest) }
+        // Asked only now: before `removing` said so, instances could still be made of it.
+        guard try await !parts.store.instances().records.contains(where: { $0.image == digest }) else { return false }
+        try await parts.store.deleteImage(digest: digest)
+        return true
+    }
+
     private func withLease<Result: Sendable>(_ digest: String, _ body: () async throws -> Result) async throws -> Result
     {
+        while let collection { _ = await collection.result }
         leases[digest, default: 0] += 1
         defer {
             leases[digest, default: 1] -= 1

@@ -102,9 +102,14 @@ extension InstanceActor {
             _ = try Devices(after.devices)
             if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
             if case .prepared(let run) = lifecycle { await discard(run) }
-            try await save()
+            do { try await save() } catch {
+                if case .running(let run) = lifecycle { try await applyLive(run, from: after, to: before) }
+                throw error
+            }
         } catch {
-            record = old
+            // Only what the request changed: the instance may have ended meanwhile, and how is in the record.
+            (record.config, record.devices, record.profiles) = (old.config, old.devices, old.profiles)
+            (record.description, record.ephemeral) = (old.description, old.ephemeral)
             throw error
         }
         lifecycleEvent("instance-updated")
@@ -123,7 +128,10 @@ extension InstanceActor {
         try await facet.apply(new)
     }
 
-    func rename(to name: String) async throws {
+    /// `notFound` if its name is not `expected` any more.
+    func rename(from expected: String, to name: String) async throws {
+        if case .deleted = lifecycle { throw gone(expected) }
+        guard record.name == expected else { throw gone(expected) }
         guard case .stopped = lifecycle else {
             throw EngineError(
                 .conflict, "instance \(Names.quoted(record.name)) is running", hint: "stop it before renaming it")
@@ -136,6 +144,12 @@ extension InstanceActor {
         }
         parts.events.lifecycle(
             "instance-renamed", "/1.0/instances/\(name)", project: record.project, ["old_name": .string(old.name)])
+    }
+
+    private func gone(_ name: String) -> EngineError {
+        EngineError(
+            .notFound, "instance \(Names.quoted(name)) does not exist", hint: "isle list shows those that do",
+            resource: "instance \(name)")
     }
 
     /// After a daemon restart: adopts a living run or cleans up a dead one. True if it should be started now.
@@ -173,10 +187,13 @@ extension InstanceActor {
 
     /// It ended while no daemon looked.
     private func endedUnseen(_ exit: ExitRecord) async throws -> Bool {
-        guard record.wantsRunning else { return false }
         record.lastExit = exit
         if record.ephemeral {
             await services.ended(id)
+            return false
+        }
+        guard record.wantsRunning else {
+            try await save()
             return false
         }
         if exit.reason == "reboot" { return true }

@@ -18,10 +18,17 @@ extension InstanceActor {
         do {
             let entry = try await parts.store.begin(id, step: "start")
             runNumber += 1
-            let run = try await makeRun(number: runNumber)
-            lifecycle = .prepared(run)
+            do {
+                lifecycle = .prepared(try await makeRun(number: runNumber))
+            } catch {
+                lifecycle = .stopped
+                // What keeps it from starting matters more; an open entry is closed by the daemon's next start.
+                try? await parts.store.finish(entry)
+                throw error
+            }
             try await parts.store.finish(entry)
         } catch {
+            if let run { await discard(run) }
             lifecycle = .stopped
             throw error
         }
@@ -110,9 +117,10 @@ extension InstanceActor {
         record.wantsRunning = true
         record.lastUsedAt = run.startedAt
         record.lastExit = nil
-        try await save()
+        // Before the first suspension: the end of a short run is told after its start.
         lifecycleEvent("instance-started")
         logger.info("started")
+        try await save()
     }
 
     /// Takes a prepared run away again.

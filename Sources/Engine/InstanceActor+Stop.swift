@@ -126,6 +126,15 @@ extension InstanceActor {
         await comeBack(exit: ExitRecord(code: 125, finishedAt: Clock.now, reason: lastError), ran: 0)
     }
 
+    /// Whether a restart that was put off is still due: nobody stopped, started or deleted it meanwhile.
+    var awaitsRestart: Bool {
+        guard record.wantsRunning else { return false }
+        switch lifecycle {
+        case .stopped, .prepared, .stopping: return true
+        case .starting, .running, .deleted: return false
+        }
+    }
+
     /// Starts the instance again later, by way of the service, which takes the lock.
     func restart(after delay: Duration) {
         restartTask?.cancel()
@@ -152,6 +161,10 @@ extension InstanceActor {
 
     /// Ends the instance and removes its files. The record goes last, so that a crash in between is finished later.
     func delete(force: Bool) async throws {
+        if case .deleted = lifecycle {
+            throw EngineError(
+                .notFound, "instance \(Names.quoted(record.name)) was deleted", resource: "instance \(record.name)")
+        }
         if case .running = lifecycle, !force {
             throw EngineError(
                 .conflict, "instance \(Names.quoted(record.name)) is running",

@@ -74,7 +74,14 @@ public actor InstanceService {
         guard let reference = request.image else {
             throw EngineError(.invalidArgument, "no image was named", hint: "isle image list shows those that are here")
         }
-        let image = try await services.images.resolve(reference, pull: request.pull, progress: progress)
+        return try await services.images.withImage(reference, pull: request.pull, progress: progress) { image in
+            try await self.create(request, from: image, reference: reference)
+        }
+    }
+
+    private func create(_ request: CreateRequest, from image: ImageRecord, reference: String) async throws
+        -> InstanceView
+    {
         let kind = try KindChoice.choose(asked: request.kind, image: image)
         try OptionCatalog.check(request.config, kind: kind)
         var record = InstanceRecord(
@@ -95,16 +102,14 @@ public actor InstanceService {
         names[key(record.project, record.name)] = record.id
         do {
             try await withReverter { reverter in
-                let entry = try await parts.store.begin(record.id, step: "create")
-                try await parts.store.insert(record)
                 let store = parts.store
+                let entry = try await store.begin(record.id, step: "create")
+                reverter.onFailure("closing the journal") { try await store.finish(entry) }
+                try await store.insert(record)
                 let images = services.images
                 let snapshotter = parts.snapshotter
                 let id = record.id
-                reverter.onFailure("removing the record") {
-                    try await store.deleteInstance(id)
-                    try await store.finish(entry)
-                }
+                reverter.onFailure("removing the record") { try await store.deleteInstance(id) }
                 try makeFolders(record.id)
                 reverter.onFailure("removing the files") {
                     try await snapshotter.discard(id)
@@ -272,7 +277,7 @@ public actor InstanceService {
         try refuseTaken(newName, project)
         names[key(project, newName)] = actor.id
         do {
-            try await locks.withLock(actor.id) { try await actor.rename(to: newName) }
+            try await locks.withLock(actor.id) { try await actor.rename(from: name, to: newName) }
             names[key(project, name)] = nil
         } catch {
             names[key(project, newName)] = nil
@@ -369,7 +374,11 @@ public actor InstanceService {
     private func removeEphemeral(_ id: InstanceID) {
         guard let actor = actors[id], removals[id] == nil else { return }
         removals[id] = Task { [weak self] in
-            do { try await self?.remove(actor, force: true) } catch {
+            do { try await self?.remove(actor, force: true) } catch let error as EngineError
+                where error.code == .notFound
+            {
+                // Somebody else removed it first.
+            } catch {
                 self?.parts.logger.error(
                     "removing the ephemeral instance failed", metadata: ["id": "\(id)", "error": "\(error)"])
             }
@@ -383,7 +392,7 @@ public actor InstanceService {
         guard let actor = actors[id] else { return }
         do {
             try await locks.withLock(id) {
-                guard await actor.record.wantsRunning else { return }
+                guard await actor.awaitsRestart else { return }
                 try await actor.start(byUser: false)
             }
         } catch {

@@ -60,10 +60,13 @@ struct LogReader: Sendable {
                     try await reader.read(file: file) { line in
                         guard Self.matches(line, query) else { return }
                         kept.append(line)
-                        if let tail = query.tail, kept.count > tail { kept.removeFirst(kept.count - tail) }
+                        // Seldom, so that it costs little for each line.
+                        if let tail = query.tail, kept.count > 1000 + 2 * max(0, tail) {
+                            kept = Array(Self.last(tail, of: kept))
+                        }
                     }
                 }
-                for line in kept { continuation.yield(line) }
+                for line in query.tail.map({ Self.last($0, of: kept) }) ?? kept[...] { continuation.yield(line) }
                 while query.follow, !Task.isCancelled {
                     let alive = await isRunning()
                     let count = try await reader.readNew { line in
@@ -93,6 +96,19 @@ struct LogReader: Sendable {
         }
         if access(path, F_OK) == 0 { files.append(path) }
         return files
+    }
+
+    /// The entries of the last `count` lines; the parts of a long line are one.
+    private static func last(_ count: Int, of entries: [LogLine]) -> ArraySlice<LogLine> {
+        var lines = 0
+        var later: Set<LogLine.Stream> = []
+        for index in entries.indices.reversed() {
+            let entry = entries[index]
+            // An entry ends its line if it says so, or if nothing of its stream comes after it.
+            if later.insert(entry.stream).inserted || entry.isComplete { lines += 1 }
+            if lines > max(0, count) { return entries[(index + 1)...] }
+        }
+        return entries[...]
     }
 
     private static func matches(_ line: LogLine, _ query: LogQuery) -> Bool {
@@ -150,13 +166,15 @@ private struct TailReader {
             guard got > 0 else { return count }
             offset += off_t(got)
             rest += buffer[..<got]
-            while let end = rest.firstIndex(of: 10) {
-                if let line = LogLine(rest[..<end]) {
+            var start = rest.startIndex
+            while let end = rest[start...].firstIndex(of: 10) {
+                if let line = LogLine(rest[start..<end]) {
                     body(line)
                     count += 1
                 }
-                rest.removeSubrange(...end)
+                start = end + 1
             }
+            rest.removeSubrange(..<start)
             try Task.checkCancellation()
         }
     }

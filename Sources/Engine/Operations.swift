@@ -102,7 +102,8 @@ public actor OperationService {
         let last = entry.record
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.suspendUntilFinal(id) }
-            if let timeout { group.addTask { try? await Task.sleep(for: timeout) } }
+            // Also without a bound: the sleep is what a waiter whose caller has gone wakes up by.
+            group.addTask { try? await Task.sleep(for: timeout ?? .seconds(1 << 30)) }
             await group.next()
             group.cancelAll()
             wakeWaiters(id)

@@ -90,10 +90,10 @@ public struct OptionCatalog: Sendable {
             (Int64($0) ?? 0) > 0
         },
         option(
-            "module.timeout", "wall time until it is stopped, seconds", "seconds", kinds: [.module], accepts: seconds),
+            "module.timeout", "wall time until it is stopped, seconds", "seconds", kinds: [.module], accepts: bound),
         option(
             "module.cpu_time", "processor time until it is stopped, seconds", "seconds", kinds: [.module],
-            accepts: seconds),
+            accepts: bound),
         option("cloud-init.user-data", "cloud-init user data", "text", kinds: [.machine, .system], accepts: anything),
         option(
             "cloud-init.vendor-data", "cloud-init vendor data", "text", kinds: [.machine, .system], accepts: anything),
@@ -147,6 +147,10 @@ public struct OptionCatalog: Sendable {
     private static let containers: Set<InstanceKind> = [.application, .system]
     private static let anything: @Sendable (String) -> Bool = { _ in true }
     private static let seconds: @Sendable (String) -> Bool = { Double($0).map { $0 >= 0 && $0 <= 31_536_000 } ?? false }
+    /// Seconds of which at least one thousandth is left after rounding down.
+    private static let bound: @Sendable (String) -> Bool = {
+        Double($0).map { $0 >= 0.001 && $0 <= 31_536_000 } ?? false
+    }
     private static let words: @Sendable (String) -> Bool = { CommandLineText.parse($0) != nil }
     private static let capabilities: @Sendable (String) -> Bool = { text in
         text.split(separator: ",").allSatisfy { word in

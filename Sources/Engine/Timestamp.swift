@@ -6,8 +6,13 @@ public enum Timestamp {
     public static func seconds(_ text: String) -> Double? {
         let bytes = Array(text.utf8)
         guard bytes.count >= 20 else { return nil }
-        func number(_ range: Range<Int>) -> Int32? { Int32(String(decoding: bytes[range], as: UTF8.self)) }
-        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
+        func number(_ range: Range<Int>) -> Int32? {
+            guard bytes[range].allSatisfy({ (48...57).contains($0) }) else { return nil }
+            return Int32(String(decoding: bytes[range], as: UTF8.self))
+        }
+        func stands(_ characters: String, at index: Int) -> Bool { characters.utf8.contains(bytes[index]) }
+        guard stands("-", at: 4), stands("-", at: 7), stands("Tt ", at: 10), stands(":", at: 13), stands(":", at: 16),
+            let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
             let minute = number(14..<16), let second = number(17..<19), (1...12).contains(month),
             (1...31).contains(day),
             hour < 24, minute < 60, second <= 60
@@ -27,9 +32,10 @@ public enum Timestamp {
             }
         }
         guard index < bytes.count else { return nil }
-        if bytes[index] == UInt8(ascii: "Z") || bytes[index] == UInt8(ascii: "z") { return seconds }
-        guard bytes.count == index + 6, let hours = number(index + 1..<index + 3),
-            let minutes = number(index + 4..<index + 6)
+        if stands("Zz", at: index) { return bytes.count == index + 1 ? seconds : nil }
+        guard bytes.count == index + 6, stands("+-", at: index), stands(":", at: index + 3),
+            let hours = number(index + 1..<index + 3),
+            let minutes = number(index + 4..<index + 6), hours < 24, minutes < 60
         else { return nil }
         let offset = Double(hours * 3600 + minutes * 60)
         return bytes[index] == UInt8(ascii: "-") ? seconds + offset : seconds - offset

@@ -19,20 +19,9 @@ public final class StateStore: Sendable {
             try db.execute(sql: "PRAGMA synchronous = NORMAL")
         }
         do {
+            try Self.examine(path)
             pool = try DatabasePool(path: path, configuration: configuration)
-            let superseded = try pool.read { db in try Schema.migrator.hasBeenSuperseded(db) }
-            guard !superseded else {
-                throw EngineError(
-                    .unsupported, "the state database \(path) was written by a newer version of Isle",
-                    hint: "install that version again, or start with another --state-dir")
-            }
             try Schema.migrator.migrate(pool)
-            let verdict = try pool.read { db in try String.fetchOne(db, sql: "PRAGMA quick_check(1)") }
-            guard verdict == "ok" else {
-                throw EngineError(
-                    .internal, "the state database \(path) is damaged: \(verdict ?? "no answer to quick_check")",
-                    hint: "restore it from a backup, or move it away to start empty; images and instances on disk stay")
-            }
         } catch let error as EngineError {
             throw error
         } catch {
@@ -40,6 +29,30 @@ public final class StateStore: Sendable {
                 .internal, "the state database \(path) cannot be opened",
                 hint: "check the disk and the file's permissions; the file was left as it is", cause: error)
         }
+    }
+
+    /// Refuses a database that is damaged or too new. Through a connection that cannot write: already opening another
+    /// one moves the write-ahead log into the file.
+    private static func examine(_ path: String) throws {
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(10)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        try queue.read { db in
+            let verdict = try String.fetchOne(db, sql: "PRAGMA quick_check(1)")
+            guard verdict == "ok" else {
+                throw EngineError(
+                    .internal, "the state database \(path) is damaged: \(verdict ?? "no answer to quick_check")",
+                    hint: "restore it from a backup, or move it away to start empty; images and instances on disk stay")
+            }
+            guard try !Schema.migrator.hasBeenSuperseded(db) else {
+                throw EngineError(
+                    .unsupported, "the state database \(path) was written by a newer version of Isle",
+                    hint: "install that version again, or start with another --state-dir")
+            }
+        }
+        try queue.close()
     }
 
     /// Closes the database; later calls fail.
@@ -54,6 +67,10 @@ public final class StateStore: Sendable {
     }
 
     private static func translate(_ error: any Error) -> any Error {
+        if error is DecodingError {
+            return EngineError(
+                .internal, "a record of the state database cannot be read", hint: "it was left as it is", cause: error)
+        }
         guard let error = error as? DatabaseError else { return error }
         switch error.resultCode {
         case .SQLITE_FULL:

@@ -60,7 +60,7 @@ struct DaemonStart: ParsableCommand {
         }
         let state = stateDir ?? "/var/lib/isle"
         let log = logFile ?? "\(state)/isled.log"
-        mkdir(state, 0o711)
+        mkdir(state, 0o700)
         var arguments = [program, "--state-dir", state, "--run-dir", Daemon.runDirectory(global.socketPath)]
         for (name, value) in [
             ("--bridge", bridge), ("--subnet", subnet), ("--log-level", logLevel), ("--group", group),

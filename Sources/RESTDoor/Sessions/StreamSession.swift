@@ -25,6 +25,8 @@ final class StreamSession: Sendable {
         var awaited: Set<SessionStream>
         /// Streams whose output has not all been passed on.
         var outputs: Set<SessionStream>
+        /// Outputs that came to their end by themselves, not because the client left them.
+        var ended: Set<SessionStream> = []
         /// Bytes passed on, and whether a websocket is being written to, for each output.
         var moved: [SessionStream: Int] = [:]
         var sending: Set<SessionStream> = []
@@ -193,8 +195,12 @@ final class StreamSession: Sendable {
                 try? await process.signal(hangsUp ? 1 : 9)
             }
         case .attached:
-            let leaves = hasTerminal ? stream == .input : state.withLock { $0.outputs.subtracting([stream]).isEmpty }
-            if leaves && (stream != .control) { outcome.set(.success(nil)) }
+            // The process's end shows at its outputs before anybody knows how it ended: that is not the client leaving.
+            let all: Set<SessionStream> = hasTerminal ? [.input] : [.output, .error]
+            let leaves = state.withLock { state in
+                state.outputs.subtracting([stream]).isEmpty && !all.isSubset(of: state.ended)
+            }
+            if leaves && stream != .control && (!hasTerminal || stream == .input) { outcome.set(.success(nil)) }
         }
     }
 
@@ -245,6 +251,7 @@ final class StreamSession: Sendable {
                     state.moved[stream, default: 0] += bytes.readableBytes
                 }
             }
+            state.withLock { _ = $0.ended.insert(stream) }
         } catch {
             // The client is gone, or the session is over.
         }

@@ -1,0 +1,24 @@
+public import DriverKit
+import FoundationEssentials
+public import Model
+
+/// Removes folders for real, without the care of the real thing.
+public struct FakeFolders: FolderStore {
+    public init() {}
+    public func remove(_ path: String) async throws {
+        if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+    }
+    public func usage(_ path: String) async throws -> Int64 { 4096 }
+}
+
+/// Disks that exist in name only.
+public struct FakeDiskMaker: DiskMaker {
+    public init() {}
+    public func prepareDisk(_ id: InstanceID, layers: [String], directory: String, size: Int64?) async throws
+        -> DiskRoot
+    { DiskRoot(path: directory + "/root.qcow2", format: .qcow2, boot: .kernel) }
+    public func prepareDisk(_ id: InstanceID, image: String, format: DiskRoot.Format, directory: String, size: Int64?)
+        async throws -> DiskRoot
+    { DiskRoot(path: directory + "/root.qcow2", format: .qcow2, boot: .bios) }
+    public func prune(keeping layersInUse: [[String]]) async throws {}
+}

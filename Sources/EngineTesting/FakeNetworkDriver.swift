@@ -1,0 +1,79 @@
+public import DriverKit
+public import Model
+import Synchronization
+
+/// Networks that are only remembered.
+public final class FakeNetworkDriver: NetworkDriver {
+    private struct State {
+        var up: Set<String> = []
+        var connected: Set<NetworkEndpoint> = []
+    }
+    /// Steps: `up`, `down`, `connect`, `tap`, `disconnect`, `adopt`.
+    public let faults = Faults()
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// Names of the networks that are up.
+    public var up: Set<String> { state.withLock { $0.up } }
+    public var connected: Set<NetworkEndpoint> { state.withLock { $0.connected } }
+
+    public func up(_ network: NetworkSpec) async throws {
+        try faults.reach("up")
+        state.withLock { _ = $0.up.insert(network.name) }
+    }
+
+    public func down(_ network: NetworkSpec) async throws {
+        try faults.reach("down")
+        try state.withLock { state in
+            guard !state.connected.contains(where: { $0.network == network.name }) else {
+                throw EngineError(.busy, "network \(network.name) has endpoints")
+            }
+            state.up.remove(network.name)
+        }
+    }
+
+    public func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {
+        try faults.reach("connect")
+        try insert(endpoint)
+    }
+
+    public func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String {
+        try faults.reach("tap")
+        try insert(endpoint)
+        return "tap-\(endpoint.instance.raw.prefix(8))"
+    }
+
+    private func insert(_ endpoint: NetworkEndpoint) throws {
+        try state.withLock { state in
+            guard state.up.contains(endpoint.network) else {
+                throw EngineError(.conflict, "network \(endpoint.network) is not up")
+            }
+            state.connected.insert(endpoint)
+        }
+    }
+
+    public func disconnect(_ endpoint: NetworkEndpoint) async throws {
+        try faults.reach("disconnect")
+        state.withLock { state in
+            state.connected = state.connected.filter {
+                $0.instance != endpoint.instance || $0.device != endpoint.device
+            }
+        }
+    }
+
+    public func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws {
+        try faults.reach("adopt")
+        state.withLock { state in
+            state.up = Set(networks.map(\.name))
+            state.connected = Set(endpoints)
+        }
+    }
+
+    public func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters? {
+        guard connected.contains(endpoint) else { return nil }
+        return NetworkCounters(bytesReceived: 1, bytesSent: 2, packetsReceived: 3, packetsSent: 4)
+    }
+
+    public func leases(_ network: NetworkSpec) async throws -> [NetworkLease] { [] }
+}
