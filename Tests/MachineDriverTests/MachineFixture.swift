@@ -11,7 +11,9 @@ final class MachineFixture: Sendable {
     static let package = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
     static let shim = package + "/out/isle-shim"
     static let initProgram = package + "/out/isle-init"
-    static let debian = "/work/lab/rootfs/debian-sys"
+    /// A Debian userland with systemd, made by scripts/unit-tests where mmdebstrap and the mirror allow it.
+    static let debian =
+        getenv("ISLE_TEST_DEBIAN").map { String(cString: $0) } ?? package + "/out/test/debian-sys"
 
     /// What the tests with real machines need.
     static let isReady = getuid() == 0 && programs.allSatisfy { access($0, X_OK) == 0 }
