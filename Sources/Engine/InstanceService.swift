@@ -388,7 +388,7 @@ public actor InstanceService {
 
     private func forgetRemoval(_ id: InstanceID) { removals[id] = nil }
 
-    private func restartByPolicy(_ id: InstanceID) async {
+    func restartByPolicy(_ id: InstanceID) async {
         guard let actor = actors[id] else { return }
         do {
             try await locks.withLock(id) {
