@@ -9,6 +9,8 @@ import WireTypes
 /// A daemon with one session: what happens on each of its websockets, and how the operation ends.
 private struct FakeSession: Sendable {
     var streams: [String: @Sendable (Peer) throws -> Void]
+    /// Streams that the daemon does not know any more.
+    var gone: Set<String> = []
     /// Answers the wait for the session's operation, after whatever it waits for itself.
     var outcome: @Sendable (Peer) throws -> Void = { try $0.sync(Peer.operation("s", 200, #"{"return":0}"#)) }
 
@@ -19,6 +21,11 @@ private struct FakeSession: Sendable {
             guard request.path == "/1.0/operations/s/websocket", let name = request.target.split(separator: "=").last
             else {
                 return try peer.answer(404, #"{"type":"error","error":"what?","error_code":404}"#)
+            }
+            guard !gone.contains(String(name)) else {
+                // The connection stays, and the client uses it again.
+                try peer.answer(404, #"{"type":"error","error":"it has ended","error_code":404}"#)
+                continue
             }
             try peer.acceptWebSocket(request)
             try streams[String(name)]?(peer)
@@ -93,6 +100,17 @@ private func makePipe() -> (read: Int32, write: Int32) {
                 outcome: { try $0.sync(Peer.operation("s", 200, #"{"return":3}"#)) }))
         #expect(result.end == .exited(code: 3))
         #expect(result.output == Array("out".utf8) && result.error == Array("err".utf8))
+    }
+
+    @Test func aProgramMayEndBeforeTheControlStreamIsOpen() throws {
+        let streams: [String: @Sendable (Peer) throws -> Void] = [
+            "0": { _ = try $0.readFrame() }, "1": { try $0.sendFrame(.binary, Array("out".utf8)) }, "2": { _ in },
+            "control": { _ in },
+        ]
+        let result = try run(FakeSession(streams: streams, gone: ["control"]))
+        #expect(result.end == .exited(code: 0) && result.output == Array("out".utf8))
+        // No other stream may be missing.
+        #expect(throws: ClientError.self) { try run(FakeSession(streams: streams, gone: ["1"])) }
     }
 
     @Test func withoutInputTheProcessSeesItsEndAtOnce() throws {

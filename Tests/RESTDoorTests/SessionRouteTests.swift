@@ -207,6 +207,27 @@ struct SessionRouteTests {
         }
     }
 
+    @Test("attach: outputs that end before the process do not hide how it ends")
+    func outputsEndFirst() async throws {
+        try await DoorFixture.run { (door) async throws in
+            try await door.create(
+                "web",
+                config: [
+                    "oci.entrypoint": #"["/bin/sh","-c","read l; exec >&- 2>&-; sleep 0.3; exit 6"]"#,
+                    "oci.stdin": "true",
+                ])
+            let operation = try await door.call("POST", "/1.0/instances/web/attach", ["input": true]).metadata
+            let input = try await door.open(operation, "0")
+            let outputs = [try await door.open(operation, "1"), try await door.open(operation, "2")]
+            try await input.sendFrame(2, Array("go\n".utf8))
+            for output in outputs {
+                #expect(try await door.collect(output) == "")
+                try await output.sendFrame(8, [3, 232])
+            }
+            #expect(try await end(door, operation).metadata?["return"] == 6)
+        }
+    }
+
     @Test("exec and console refuse what cannot be")
     func refusals() async throws {
         try await DoorFixture.run { (door) async throws in
