@@ -10,6 +10,8 @@ public struct MountMapping: Sendable, Hashable {
     public var source: Source
     public var target: String
     public var readOnly: Bool
+    /// Owners are shifted: a module, which knows no users, works in the folder as the folder's owner.
+    public var shifted = false
 
     /// Reads what `-v` takes. A source that begins with `/`, `./`, `../` or `~/` is a path, any other a volume's name.
     /// Relative paths begin at `directory`.
@@ -53,6 +55,7 @@ public struct MountMapping: Sendable, Hashable {
         }
         source = .path(Self.path(first, directory: directory, home: home) ?? Self.joined(directory, first))
         target = String(halves.count == 3 ? halves[2] : first)
+        shifted = true
     }
 
     private static func path(_ text: Substring, directory: String, home: String?) -> String? {
@@ -87,6 +90,7 @@ public struct MountMapping: Sendable, Hashable {
             device["source"] = name
         }
         if readOnly { device["readonly"] = "true" }
+        if shifted { device["shift"] = "true" }
         return device
     }
 }

@@ -13,9 +13,18 @@ struct MachineConsole: AttachFacet {
 
     func attach(withInput: Bool) async throws -> any AttachSession {
         let streams = try await machine.shim.attach(withInput: withInput)
+        // A serial line is one stream. For a program without a terminal the second one is there and has ended, so that
+        // clients see the same shape as with a container.
+        var nothing: OwnedDescriptor?
+        if !machine.record.terminal {
+            let ends = try Spawn.pipe()
+            ends.write.close()
+            nothing = ends.read
+        }
         // QEMU's own error output is not the guest's; it stays open, unread, and in the log.
         return MachineConsoleSession(
-            streams: SessionStreams(input: streams.input, output: streams.output, error: nil), messages: streams.error,
+            streams: SessionStreams(input: streams.input, output: streams.output, error: nothing),
+            messages: streams.error,
             agent: machine.record.agent == .isle ? machine.agent : nil)
     }
 }

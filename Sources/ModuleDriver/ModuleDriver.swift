@@ -47,7 +47,7 @@ public struct ModuleDriver: InstanceDriver {
         let options = try ModuleOptions(plan)
         let artifact = try await cache.artifact(path: path, digest: digest, usesFuel: options.fuel != nil)
         try RunDirectory.make(plan.runDirectory)
-        let group = try cgroups.create(plan.id.raw, limits: plan.limits)
+        let group = try cgroups.create(plan.id.raw, limits: ModuleHandle.groupLimits(plan.limits))
         do {
             let spec = try ModuleSpec(plan: plan, options: options, artifact: artifact, programs: programs)
                 .shimSpec(cgroups: group.joinFolders)

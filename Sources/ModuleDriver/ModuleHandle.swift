@@ -46,7 +46,16 @@ final class ModuleHandle: InstanceHandle, AttachFacet, PauseFacet, LimitsFacet, 
     func pause() async throws { try await group?.freeze() }
     func resume() async throws { try group?.thaw() }
     var isPaused: Bool { get async throws { group?.isFrozen ?? false } }
-    func apply(_ limits: Limits) async throws { try group?.apply(limits) }
+    func apply(_ limits: Limits) async throws { try group?.apply(Self.groupLimits(limits)) }
+
+    /// Limits of the process around the module: its memory is the module's and the runner's own, so that a module that
+    /// wants too much is told so by the runner before the kernel kills both.
+    static func groupLimits(_ limits: Limits) -> Limits {
+        var limits = limits
+        limits.memory = limits.memory.map { $0 + (64 << 20) }
+        return limits
+    }
+
     func usage() async throws -> Usage { group?.usage() ?? Usage() }
 }
 

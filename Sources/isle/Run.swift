@@ -42,6 +42,10 @@ struct Run: ParsableCommand {
         }
         var options = try instance.options(image: image, command: command)
         options.inputOnce = instance.interactive && !instance.tty && !detach
+        // Said either way: unset, a userland or a machine has a terminal for its console, whose output is one stream.
+        if !detach && !instance.tty && !options.config.contains(where: { $0.hasPrefix("oci.tty=") }) {
+            options.config.append("oci.tty=false")
+        }
         let client = global.client
         let name = try Creation(global: global, client: client).make(options, start: detach)
         if detach { return Output(options: global).lines([PlainText.escaped(name)]) }

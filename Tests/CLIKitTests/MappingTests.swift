@@ -70,8 +70,11 @@ func usageError(_ body: () throws -> Void) -> String? {
         func grant(_ text: String) throws -> [String: String] {
             try MountMapping(directoryGrant: text, directory: "/w", home: nil).device
         }
-        #expect(try grant("/a::/b") == ["type": "disk", "source": "/a", "path": "/b"])
-        #expect(try grant("data::/b:ro") == ["type": "disk", "source": "/w/data", "path": "/b", "readonly": "true"])
+        #expect(try grant("/a::/b") == ["type": "disk", "source": "/a", "path": "/b", "shift": "true"])
+        #expect(
+            try grant("data::/b:ro") == [
+                "type": "disk", "source": "/w/data", "path": "/b", "readonly": "true", "shift": "true",
+            ])
         #expect(try grant("/a")["path"] == "/a")
         for text in ["", "/a:/b", "::/b", "/a::"] { #expect(usageError { _ = try grant(text) } != nil, "\(text)") }
     }

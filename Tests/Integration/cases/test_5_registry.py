@@ -59,7 +59,7 @@ def test_save_and_import(env):
     isle = env.daemon.isle
     for form in ("oci", "docker"):
         path = env.folder / f"saved-{form}.tar"
-        isle("image", "save", "busybox", "-o", path, *(["--docker"] if form == "docker" else []))
+        isle("image", "save", "busybox", "-o", path, "--type", form)
         isle("image", "import", path, "--name", f"again-{form}")
         assert isle("run", "--rm", f"again-{form}", "echo", form).out == f"{form}\n"
         isle("image", "remove", f"again-{form}")
