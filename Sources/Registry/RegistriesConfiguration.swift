@@ -1,6 +1,7 @@
 import LinuxHost
 import Model
 package import OCI
+import Synchronization
 
 /// What the machine's administrator says about registries: where short names are looked for, mirrors, which registries
 /// may be reached without verified TLS, which not at all (containers-registries.conf(5)).
@@ -33,21 +34,34 @@ package struct RegistriesConfiguration: Sendable {
     /// Reads the main file and, in the order of their names, the files `*.conf` of the folder. Later files replace
     /// entries with the same prefix, aliases with the same name and the list for short names.
     package static func load(file: String, folder: String) throws -> RegistriesConfiguration {
-        var configuration = RegistriesConfiguration()
+        var sources: [Source] = []
         for path in [file]
             + FolderListing.names(folder).filter({ $0.hasSuffix(".conf") }).sorted().map({ folder + "/" + $0 })
         {
-            let bytes: [UInt8]
             do {
-                bytes = try readSmallFile(path)
+                sources.append(Source(path: path, text: String(decoding: try readSmallFile(path), as: UTF8.self)))
             } catch let error as EngineError where error.code == .notFound {
                 continue
             }
-            let text = String(decoding: bytes, as: UTF8.self)
-            try configuration.merge(RegistriesFile(parsing: text, path: path), path: path)
         }
+        if let parsed = lastParsed.withLock({ $0 }), parsed.sources == sources { return parsed.configuration }
+        var configuration = RegistriesConfiguration()
+        for source in sources {
+            try configuration.merge(RegistriesFile(parsing: source.text, path: source.path), path: source.path)
+        }
+        let parsed = (sources, configuration)
+        lastParsed.withLock { $0 = parsed }
         return configuration
     }
+
+    /// A file as it was read.
+    private struct Source: Sendable, Equatable {
+        var path: String
+        var text: String
+    }
+
+    /// The files change seldom, every lookup of an image needs them, and TOMLKit frees nothing of what it has parsed.
+    private static let lastParsed = Mutex<(sources: [Source], configuration: RegistriesConfiguration)?>(nil)
 
     mutating func merge(_ file: RegistriesFile, path: String) throws {
         if let search = file.searchRegistries { searchRegistries = search.isEmpty ? ["docker.io"] : search }
