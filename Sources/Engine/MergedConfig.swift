@@ -11,7 +11,9 @@ public struct MergedConfig: Sendable {
         var devices: [String: [String: String]] = [:]
         for profile in profiles {
             config.merge(profile.config) { $1 }
-            devices.merge(profile.devices) { $1 }
+            // A module is granted nothing by default: a network only by a device of its own.
+            let granted = profile.devices.filter { record.kind != .module || $0.value["type"] != "nic" }
+            devices.merge(granted) { $1 }
         }
         self.config = config.merging(record.config) { $1 }
         self.devices = devices.merging(record.devices) { $1 }

@@ -96,6 +96,7 @@ struct Composition {
                 return kernels.map { kernel in
                     var item = API.Kernel()
                     item.version = kernel.version
+                    item.architecture = Self.machine
                     item.source = kernel.package
                     item.size = kernel.size
                     item.isDefault = kernel.version == kernels.first?.version
@@ -110,9 +111,13 @@ struct Composition {
         Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    private static var hostName: String {
+    private static var hostName: String { system { $0.nodename } ?? "isle" }
+    private static var machine: String { system { $0.machine } ?? "" }
+
+    /// A field of uname(2).
+    private static func system<Field>(_ field: (utsname) -> Field) -> String? {
         var name = utsname()
-        guard uname(&name) == 0 else { return "isle" }
-        return withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        guard uname(&name) == 0 else { return nil }
+        return withUnsafeBytes(of: field(name)) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }
 }

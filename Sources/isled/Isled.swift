@@ -1,4 +1,5 @@
 import ArgumentParser
+import CHost
 import DoorKit
 import Engine
 import Glibc
@@ -53,6 +54,7 @@ struct Isled: AsyncParsableCommand {
                 services: [
                     .init(service: composition.door.service(on: listener)),
                     .init(service: Readiness(logger: logger, socket: layout.socket)),
+                    .init(service: Housekeeping()),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
@@ -78,6 +80,7 @@ struct Isled: AsyncParsableCommand {
     /// What every child should find as usual, whatever the daemon was started from.
     private func prepareProcess() {
         signal(SIGPIPE, SIG_IGN)
+        isle_limit_arenas()
         umask(0o022)
         chdir("/")
         var limit = rlimit()
@@ -97,5 +100,17 @@ private struct Readiness: Service {
         logger.info("ready", metadata: ["socket": "\(socket)"])
         ServiceManager.notify("READY=1")
         try? await gracefulShutdown()
+    }
+}
+
+/// Gives memory back that a burst of work left, so that an idle daemon stays small.
+private struct Housekeeping: Service {
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do { try await Task.sleep(for: .seconds(20)) } catch { return }
+                isle_release_memory()
+            }
+        }
     }
 }

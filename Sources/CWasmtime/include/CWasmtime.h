@@ -1,10 +1,6 @@
 #ifndef ISLE_CWASMTIME_H
 #define ISLE_CWASMTIME_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
 // The part of the wasmtime C API (version 47) that Isle uses, as a table of functions filled by dlsym, so that
 // libwasmtime is a run-time part and not needed to build. Names and layouts: https://docs.wasmtime.dev/c-api/.
 
