@@ -1,9 +1,12 @@
 /// Names of images as people write and read them.
 public enum ImageNames {
     /// A reference without what is understood anyway: `docker.io/library/alpine:latest` is `alpine`,
-    /// `localhost/app:latest` is `app`.
+    /// `localhost/app:latest` is `app`. A fingerprint is shown by its first twelve digits.
     public static func short(_ reference: String) -> String {
         var text = Substring(reference)
+        if text.utf8.count == 64, text.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) }) {
+            return String(text.prefix(12))
+        }
         for prefix in ["docker.io/library/", "docker.io/", "localhost/"] where text.hasPrefix(prefix) {
             text = text.dropFirst(prefix.count)
             break

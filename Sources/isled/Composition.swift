@@ -21,6 +21,7 @@ struct Composition {
     let door: RESTDoor
     let depot: ImageDepot
     private let store: StateStore
+    private let cgroups: CgroupHost
 
     init(_ options: Options, logger: Logger) async throws {
         let layout = HostLayout(state: options.stateDir, run: options.runDir)
@@ -60,10 +61,12 @@ struct Composition {
             kernels: Self.kernels(machines), logger: logger)
         self.depot = depot
         self.store = store
+        self.cgroups = cgroups
     }
 
     /// Ends what the engine uses, after the engine.
     func close() async {
+        cgroups.removeParentIfEmpty()
         try? await depot.shutdown()
         try? store.close()
     }

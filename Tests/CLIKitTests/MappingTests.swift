@@ -244,6 +244,7 @@ func usageError(_ body: () throws -> Void) -> String? {
         #expect(ImageNames.short("docker.io/grafana/grafana:11") == "grafana/grafana:11")
         #expect(ImageNames.short("localhost:5000/x:latest") == "localhost:5000/x")
         #expect(ImageNames.short("localhost/app:latest") == "app")
+        #expect(ImageNames.short(String(repeating: "0123456789abcdef", count: 4)) == "0123456789ab")
         #expect(
             ImageNames.looksLikeFile("hello.wasm") && ImageNames.looksLikeFile("./x")
                 && ImageNames.looksLikeFile("A.VMDK"))

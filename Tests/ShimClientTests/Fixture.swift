@@ -41,6 +41,10 @@ final class Fixture: Sendable {
                 kill(pid, SIGKILL)
             }
         }
+        // runc makes control groups of its own, named as the container, and leaves them when it is not asked to delete it.
+        for hierarchy in (try? RootDirectory(path: "/sys/fs/cgroup").list()) ?? [] {
+            rmdir("/sys/fs/cgroup/\(String(decoding: hierarchy.name.bytes, as: UTF8.self))/\(id)")
+        }
         _ = try? await ProcessRunner.run("rm", ["-rf", "--one-file-system", root])
     }
 
