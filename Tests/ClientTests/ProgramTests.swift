@@ -101,7 +101,7 @@ struct ProgramTests {
         #expect(result.status == 3 && result.output == "hello\n" && result.error.isEmpty)
         let post = try #require(fake.created.withLock { $0 })
         #expect(post.source.reference == "alpine" && post.ephemeral && !post.start)
-        #expect(post.config == ["oci.cmd": #"["sh","-c","exit 3"]"#, "environment.A": "b"])
+        #expect(post.config == ["oci.cmd": #"["sh","-c","exit 3"]"#, "environment.A": "b", "oci.tty": "false"])
         #expect(post.devices["proxy-0"]?["listen"] == "tcp:127.0.0.1:8080")
         // Attached before it is started.
         let requests = fake.requests.withLock { $0 }
