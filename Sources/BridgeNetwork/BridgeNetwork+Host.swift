@@ -12,7 +12,8 @@ extension BridgeNetwork {
         let missing = HostJournal.forwarding(
             ipv4: managed.ipv4 != nil, ipv6: managed.ipv6 != nil, bridge: managed.spec.bridge, links: links,
             read: KernelSetting.read)
-        var journal = folder.readJournal() ?? HostJournal(network: managed.spec.name, bridge: managed.spec.bridge)
+        var journal =
+            try folder.readJournal() ?? HostJournal(network: managed.spec.name, bridge: managed.spec.bridge)
         journal.network = managed.spec.name
         // The value before our first change is the one to go back to.
         journal.settings += missing.filter { new in !journal.settings.contains { $0.path == new.path } }
@@ -22,11 +23,17 @@ extension BridgeNetwork {
 
     /// Puts back what `enableForwarding` changed, unless others have come to rely on it.
     func restoreSettings(_ bridge: String, _ folder: NetworkFolder, _ nft: Nftables) throws {
-        guard let journal = folder.readJournal(), !journal.settings.isEmpty else { return }
+        let found: HostJournal?
+        do { found = try folder.readJournal() } catch {
+            // The rest of the network is to go all the same.
+            log.error("\(error)")
+            return
+        }
+        guard let journal = found, !journal.settings.isEmpty else { return }
         if let heir = networks.values.first(where: { $0.managed.spec.bridge != bridge }) {
             // Our other networks forward too: the last of them puts the settings back.
             var inherited =
-                heir.folder.readJournal()
+                try heir.folder.readJournal()
                 ?? HostJournal(network: heir.managed.spec.name, bridge: heir.managed.spec.bridge)
             inherited.settings = journal.settings + inherited.settings
             try heir.folder.writeJournal(inherited)

@@ -39,10 +39,18 @@ struct NetworkFolder: Sendable {
         }
     }
 
-    /// Nil if there is none; one that cannot be read counts as none, since `up` writes it anew.
-    func readJournal() -> HostJournal? {
-        guard let bytes = try? readSmallFile(journal) else { return nil }
-        return try? JSONDecoder().decode(HostJournal.self, from: Data(bytes))
+    /// Nil if there is none. One that cannot be read is an error: writing it anew would lose what the host's settings
+    /// were before.
+    func readJournal() throws -> HostJournal? {
+        let bytes: [UInt8]
+        do { bytes = try readSmallFile(journal) } catch let error as EngineError where error.code == .notFound {
+            return nil
+        }
+        do { return try JSONDecoder().decode(HostJournal.self, from: Data(bytes)) } catch {
+            throw EngineError(
+                .internal, "\(journal), which keeps the host's network settings as they were, is damaged",
+                hint: "look at net.ipv4.ip_forward and its like, then remove the file", cause: error)
+        }
     }
 
     func writeJournal(_ value: HostJournal) throws {

@@ -15,7 +15,7 @@ extension ContainerDriver {
         }
         let outcome = try outcome(id, paths, kind: kind)
         await ContainerEnd.killLeftOver(cgroups, id)
-        let runtime = (try? Self.readState(paths)).flatMap { $0 }.map { Runtime(path: $0.runtime) }
+        let runtime = try Self.readState(paths).map { Runtime(path: $0.runtime) }
         try await ContainerEnd.remove(paths, runtime: runtime ?? Runtime(path: "crun"), cgroups: cgroups, id: id)
         return outcome
     }

@@ -27,10 +27,10 @@ struct RootPreparation: Sendable {
         guard try root.exists("etc") else { return }
         let name = files.hostname
         let short = String(name.dropLast())
-        if content("etc/hostname") != name {
+        if try content("etc/hostname") != name {
             try await write("etc/hostname", name)
         }
-        if let hosts = content("etc/hosts") {
+        if let hosts = try content("etc/hosts") {
             let known = hosts.split(separator: "\n").contains { line in
                 !line.hasPrefix("#")
                     && line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().contains(short[...])
@@ -44,15 +44,19 @@ struct RootPreparation: Sendable {
         }
         guard !files.resolvConf.isEmpty else { return }
         let isLink = try root.status("etc/resolv.conf")?.kind == .symbolicLink
-        if replacesResolver || !isLink, content("etc/resolv.conf") != files.resolvConf {
+        if replacesResolver || !isLink, try content("etc/resolv.conf") != files.resolvConf {
             try await write("etc/resolv.conf", files.resolvConf)
         }
     }
 
-    /// A text file of the root; nil if there is none that can be read.
-    private func content(_ path: String) -> String? {
-        guard let bytes = try? root.readFile(path, limit: 1 << 20) else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
+    /// A text file of the root; nil if there is none. One that cannot be read is not taken for one that is not there,
+    /// in whose place a new one is written.
+    private func content(_ path: String) throws -> String? {
+        do {
+            return String(decoding: try root.readFile(path, limit: 1 << 20), as: UTF8.self)
+        } catch let error as EngineError where error.code == .notFound {
+            return nil
+        }
     }
 
     private func write(_ path: String, _ text: String) async throws {

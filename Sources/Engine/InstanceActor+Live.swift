@@ -42,20 +42,27 @@ extension InstanceActor {
                 .conflict, "instance \(Names.quoted(record.name)) is paused", hint: "isle resume \(record.name)")
         }
         let merged = await merged()
-        let image: ImageRecord?
-        if let digest = record.image {
-            image = try? await services.images.record(digest: digest, for: record.name)
-        } else {
-            image = nil
-        }
+        let image = await knownImage()
         let builder = PlanBuilder(
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
-        let own = try builder.process()
+        let own = builder.surroundings()
         var process = process
         process.environment = PlanBuilder.lastWins(own.environment + process.environment)
         process.workingDirectory = process.workingDirectory ?? own.workingDirectory
         process.user = process.user ?? own.user
         return try await facet.exec(process, stdio: stdio)
+    }
+
+    /// The image's record, without which a running instance goes on; that it is missing is logged. Then only the
+    /// image's environment, folder, user and stop signal are not known.
+    private func knownImage() async -> ImageRecord? {
+        guard let digest = record.image else { return nil }
+        do { return try await services.images.record(digest: digest, for: record.name) } catch {
+            logger.error(
+                "the image's record cannot be read: its environment, user and stop signal are not used",
+                metadata: ["image": "\(digest)", "error": "\(error)"])
+            return nil
+        }
     }
 
     func waitForEnd(timeout: Duration?) async throws -> ExitRecord? {
@@ -161,17 +168,10 @@ extension InstanceActor {
                 stateDirectory: parts.layout.state(of: id))
             switch found {
             case .running(let handle):
-                var stopSignal: String?
-                if let digest = record.image,
-                    let image = try? await services.images.record(digest: digest, for: record.name)
-                {
-                    stopSignal =
-                        PlanBuilder(
-                            record: record, merged: await merged(), image: image, layout: parts.layout,
-                            hostMemory: parts.hostMemory
-                        ).stopSignal
-                }
-                await adopt(handle, stopSignal: stopSignal)
+                let builder = PlanBuilder(
+                    record: record, merged: await merged(), image: await knownImage(), layout: parts.layout,
+                    hostMemory: parts.hostMemory)
+                adopt(handle, stopSignal: builder.stopSignal)
                 return false
             case .exited(let exit):
                 return try await endedUnseen(exit)
@@ -180,6 +180,7 @@ extension InstanceActor {
             }
         } catch {
             lastError = "\(error)"
+            isUncertain = true
             logger.error("the instance could not be taken over", metadata: ["error": "\(error)"])
             return false
         }
@@ -227,18 +228,11 @@ extension InstanceActor {
         return should
     }
 
-    /// Takes away what a half-made or half-removed instance has on the host.
-    func endLeftover() async {
-        guard let driver = try? parts.driver(for: record.kind) else { return }
-        do {
-            let found = try await driver.reattach(
-                id, kind: record.kind, runDirectory: parts.layout.run(of: id),
-                stateDirectory: parts.layout.state(of: id))
-            if case .running(let handle) = found { try await handle.delete() }
-            try await parts.snapshotter.discard(id)
-        } catch {
-            logger.warning("cleaning up failed", metadata: ["error": "\(error)"])
-        }
+    /// Ends what a half-made or half-removed instance runs on the host. Its files may be removed only after that.
+    func endLeftover() async throws {
+        let found = try await parts.driver(for: record.kind).reattach(
+            id, kind: record.kind, runDirectory: parts.layout.run(of: id), stateDirectory: parts.layout.state(of: id))
+        if case .running(let handle) = found { try await handle.delete() }
     }
 
     /// A restart by policy failed: tries again later, as after a failed run.

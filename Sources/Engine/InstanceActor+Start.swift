@@ -23,7 +23,9 @@ extension InstanceActor {
             } catch {
                 lifecycle = .stopped
                 // What keeps it from starting matters more; an open entry is closed by the daemon's next start.
-                try? await parts.store.finish(entry)
+                do { try await parts.store.finish(entry) } catch let second {
+                    logger.error("the journal could not be closed", metadata: ["error": "\(second)"])
+                }
                 throw error
             }
             try await parts.store.finish(entry)
@@ -147,15 +149,34 @@ extension InstanceActor {
     }
 
     /// Takes over a run that outlived the daemon.
-    func adopt(_ handle: any InstanceHandle, stopSignal: String?) async {
+    func adopt(_ handle: any InstanceHandle, stopSignal: String?) {
         runNumber += 1
-        let endpoints = await services.networks.reserved(record, await merged())
         var run = Run(
-            number: runNumber, handle: handle, endpoints: endpoints, startedAt: record.lastUsedAt, watcher: nil,
+            number: runNumber, handle: handle, endpoints: nil, startedAt: record.lastUsedAt, watcher: nil,
             stopSignal: stopSignal)
         watch(&run)
         lifecycle = .running(run)
         logger.info("adopted")
+    }
+
+    /// The endpoints that must be left alone: those of its run, and what it has reserved while it is not known whether
+    /// it runs.
+    func livingEndpoints() async throws -> [NetworkEndpoint] {
+        guard run != nil else {
+            return isUncertain ? try await services.networks.reserved(record, await merged()) : []
+        }
+        if let endpoints = run?.endpoints { return endpoints }
+        let endpoints = try await services.networks.reserved(record, await merged())
+        switch lifecycle {
+        case .running(var run) where run.endpoints == nil:
+            run.endpoints = endpoints
+            lifecycle = .running(run)
+        case .stopping(var run) where run.endpoints == nil:
+            run.endpoints = endpoints
+            lifecycle = .stopping(run)
+        default: break
+        }
+        return endpoints
     }
 
     private func identity() async throws -> IDRange {

@@ -149,7 +149,15 @@ extension InstanceActor {
 
     /// Takes network and driver leftovers of a run away; what fails is logged, the rest goes on.
     func cleanUp(_ run: Run) async {
-        for endpoint in run.endpoints {
+        var endpoints = run.endpoints ?? []
+        if run.endpoints == nil {
+            do { endpoints = try await services.networks.reserved(record, await merged()) } catch {
+                logger.error(
+                    "its addresses cannot be read: the next start of the daemon takes its links away",
+                    metadata: ["error": "\(error)"])
+            }
+        }
+        for endpoint in endpoints {
             do { try await services.networks.disconnect(endpoint) } catch {
                 logger.warning("disconnecting failed", metadata: ["device": "\(endpoint.device)", "error": "\(error)"])
             }

@@ -10,7 +10,8 @@ actor InstanceActor {
     struct Run: Sendable {
         let number: Int
         let handle: any InstanceHandle
-        let endpoints: [NetworkEndpoint]
+        /// Nil while they could not be read, of a run that outlived the last daemon.
+        var endpoints: [NetworkEndpoint]?
         /// Seconds since 1970; 0 until it is started.
         var startedAt: Double
         /// Ends when the run has ended and everything of it is cleaned up.
@@ -37,6 +38,8 @@ actor InstanceActor {
     var restarts = 0
     var restartTask: Task<Void, Never>?
     var lastError: String?
+    /// It could not be found out whether it runs: what it has on the host is left alone until it is started or removed.
+    var isUncertain = false
 
     init(record: InstanceRecord, parts: EngineParts, services: InstanceServices) {
         id = record.id
@@ -75,7 +78,8 @@ actor InstanceActor {
         MergedConfig(record, profiles: await services.profiles.find(record.profiles, project: record.project))
     }
 
-    func view(withUsage: Bool) async -> InstanceView {
+    /// - Parameter reservations: what `NetworkService.reservations` gave, for a caller that asks for many.
+    func view(withUsage: Bool, reservations: [InstanceID: [AddressReservation]]? = nil) async -> InstanceView {
         let merged = await merged()
         var status = InstanceStatus.stopped
         var pid: Int32?
@@ -86,16 +90,29 @@ actor InstanceActor {
         case .starting: status = .starting
         case .stopping: status = .stopping
         case .running(let run):
-            status = (try? await run.handle.pause?.isPaused) == true ? .frozen : .running
+            let isPaused = await shown("whether it is paused") { try await run.handle.pause?.isPaused }
+            status = isPaused == true ? .frozen : .running
             pid = await run.handle.pid
             startedAt = run.startedAt
-            if withUsage { usage = try? await run.handle.usage?.usage() }
+            if withUsage { usage = await shown("its usage") { try await run.handle.usage?.usage() } }
         }
-        let endpoints: [NetworkEndpoint]
-        if let run { endpoints = run.endpoints } else { endpoints = await services.networks.reserved(record, merged) }
+        var endpoints = run?.endpoints
+        if endpoints == nil {
+            endpoints = await shown("its addresses") {
+                try await services.networks.reserved(record, merged, known: reservations)
+            }
+        }
         return InstanceView(
             record: record, expanded: merged, status: status, pid: pid, startedAt: startedAt, restarts: restarts,
-            endpoints: endpoints, usage: usage)
+            endpoints: endpoints ?? [], usage: usage)
+    }
+
+    /// A part of a view, which is shown without it when it cannot be read; that is logged.
+    private func shown<Part>(_ what: String, _ read: () async throws -> Part?) async -> Part? {
+        do { return try await read() } catch {
+            logger.warning("\(what) cannot be read", metadata: ["error": "\(error)"])
+            return nil
+        }
     }
 
     func save() async throws { try await parts.store.update(record) }

@@ -33,8 +33,10 @@ public actor InstanceService {
     public func list(project: String = "default", withUsage: Bool = false) async -> [InstanceView] {
         let wanted = Array(actors.values)
         var views: [InstanceView] = []
+        // Read once for all; if that fails, each of them says so.
+        let reservations = try? await services.networks.reservations()
         for actor in wanted {
-            let view = await actor.view(withUsage: withUsage)
+            let view = await actor.view(withUsage: withUsage, reservations: reservations)
             if view.record.project == project { views.append(view) }
         }
         return views.sorted { $0.record.name < $1.record.name }
@@ -315,13 +317,24 @@ public actor InstanceService {
         for entry in unfinished { await settleJournal(entry) }
         var toStart: [InstanceActor] = []
         for actor in Array(actors.values) where await actor.recover() { toStart.append(actor) }
-        var living: [NetworkEndpoint] = []
-        for actor in Array(actors.values) { living += await actor.run?.endpoints ?? [] }
-        do { try await services.networks.adopt(living) } catch {
-            // Instances without that network still run and are managed; starts that need it say what is wrong.
-            parts.logger.error("the networks could not be taken over", metadata: ["error": "\(error)"])
+        do {
+            try await services.networks.takeOver { [weak self] in
+                try await self?.livingEndpoints(unreadable: unreadable) ?? []
+            }
+        } catch {
+            parts.logger.error("the networks are not taken over yet", metadata: ["error": "\(error)"])
         }
         await startAll(toStart)
+    }
+
+    /// - Parameter unreadable: ids of instances whose record cannot be read; one with a run folder may run.
+    private func livingEndpoints(unreadable: [String]) async throws -> [NetworkEndpoint] {
+        var living: [NetworkEndpoint] = []
+        for actor in Array(actors.values) { living += try await actor.livingEndpoints() }
+        for id in unreadable.compactMap({ InstanceID($0) }) where access(parts.layout.run(of: id), F_OK) == 0 {
+            living += try await services.networks.reserved(unreadable: id)
+        }
+        return living
     }
 
     /// Finishes or undoes a change that a crash cut short.
@@ -331,7 +344,7 @@ public actor InstanceService {
                 switch entry.step {
                 case "create", "delete":
                     parts.logger.notice("finishing a removal that was cut short", metadata: ["instance": "\(id)"])
-                    await actor.endLeftover()
+                    try await actor.endLeftover()
                     try await actor.removeFiles()
                     try await parts.store.deleteInstance(id)
                     let record = await actor.record

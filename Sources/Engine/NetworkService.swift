@@ -12,6 +12,8 @@ public actor NetworkService {
     private var connected: [String: Set<NetworkEndpoint>] = [:]
     private var isUp: Set<String> = []
     private var lingering: [String: Task<Void, Never>] = [:]
+    /// What reads the living endpoints, while that has not worked since the daemon's start.
+    private var untaken: (@Sendable () async throws -> [NetworkEndpoint])?
     private let lock = KeyedLock<String>()
     /// How long an unused network stays, so that one short-lived instance after the other does not make it anew.
     private let linger: Duration
@@ -86,6 +88,7 @@ public actor NetworkService {
                 .conflict, "network \(Names.quoted(name)) is used by \(usedBy.joined(separator: ", "))",
                 hint: "take it from those instances and profiles first")
         }
+        try await finishTakeOver()
         try await lock.withLock(name) {
             try await parts.network.down(network)
             isUp.remove(name)
@@ -142,19 +145,37 @@ public actor NetworkService {
         return .endpoints(endpoints)
     }
 
+    /// What every instance has reserved.
+    func reservations() async throws -> [InstanceID: [AddressReservation]] {
+        Dictionary(grouping: try await parts.store.reservations(), by: \.instance)
+    }
+
     /// The endpoints of an instance as they were last reserved, without reserving any.
-    func reserved(_ record: InstanceRecord, _ merged: MergedConfig) async -> [NetworkEndpoint] {
-        guard let devices = try? Devices(merged.devices), !devices.nics.isEmpty,
-            let all = try? await parts.store.reservations()
-        else { return [] }
+    ///
+    /// - Parameter known: what `reservations` gave, for a caller that asks for many instances.
+    func reserved(
+        _ record: InstanceRecord, _ merged: MergedConfig, known: [InstanceID: [AddressReservation]]? = nil
+    ) async throws -> [NetworkEndpoint] {
+        let devices = try Devices(merged.devices)
+        guard !devices.nics.isEmpty else { return [] }
+        let own: [AddressReservation]
+        if let known { own = known[record.id] ?? [] } else { own = try await reservations()[record.id] ?? [] }
         var endpoints: [NetworkEndpoint] = []
         for nic in devices.nics {
-            guard let found = all.first(where: { $0.instance == record.id && $0.device == nic.device }) else {
-                continue
-            }
+            guard let found = own.first(where: { $0.device == nic.device }) else { continue }
             endpoints.append(endpoint(record, nic, found, ports: endpoints.isEmpty ? devices.proxies : []))
         }
         return endpoints
+    }
+
+    /// The endpoints of an instance of which nothing but its reservations can be read: enough to leave its links and
+    /// addresses alone. Its name stands in for by its id, and its ports are not known.
+    func reserved(unreadable id: InstanceID) async throws -> [NetworkEndpoint] {
+        try await reservations()[id, default: []].map { held in
+            let nic = Devices.Nic(device: held.device, interface: held.device, network: held.network)
+            let record = InstanceRecord(id: id, name: id.raw, kind: .system, architecture: "", createdAt: 0)
+            return endpoint(record, nic, held, ports: [])
+        }
     }
 
     private func reserve(_ record: InstanceRecord, _ nic: Devices.Nic) async throws -> AddressReservation {
@@ -199,8 +220,34 @@ public actor NetworkService {
         try await parts.network.disconnect(endpoint)
     }
 
-    /// Tells the driver what lives after a daemon restart.
-    func adopt(_ endpoints: [NetworkEndpoint]) async throws {
+    /// Takes over the networks of instances that outlived the last daemon, once `living` can tell which endpoints those
+    /// are. Until then nothing is changed on the host: `use` and `delete` try it again and fail when that fails.
+    func takeOver(_ living: @escaping @Sendable () async throws -> [NetworkEndpoint]) async throws {
+        untaken = living
+        try await finishTakeOver()
+    }
+
+    private func finishTakeOver() async throws {
+        guard untaken != nil else { return }
+        // No network has the empty name.
+        try await lock.withLock("") {
+            guard let living = untaken else { return }
+            let endpoints: [NetworkEndpoint]
+            do { endpoints = try await living() } catch {
+                throw EngineError(
+                    .unavailable,
+                    "it cannot be read which networks running instances use, so all networks are left as they are",
+                    hint: "see the daemon's log; it is tried again with the next start", cause: error)
+            }
+            untaken = nil
+            do { try await adopt(endpoints) } catch {
+                // Instances without that network still run and are managed; starts that need it say what is wrong.
+                parts.logger.error("the networks could not be taken over", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func adopt(_ endpoints: [NetworkEndpoint]) async throws {
         for endpoint in endpoints { connected[endpoint.network, default: []].insert(endpoint) }
         let used = networks.values.filter { connected[$0.name]?.isEmpty == false }
         try await parts.network.adopt(Array(used), endpoints: endpoints)
@@ -220,6 +267,7 @@ public actor NetworkService {
         -> Result
     {
         let network = try get(endpoint.network)
+        try await finishTakeOver()
         connected[endpoint.network, default: []].insert(endpoint)
         lingering.removeValue(forKey: endpoint.network)?.cancel()
         do {

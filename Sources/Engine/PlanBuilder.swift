@@ -49,12 +49,19 @@ struct PlanBuilder {
                 hint: "its image names none: give a command after the image's name, or --entrypoint")
         default: break
         }
+        var process = surroundings()
+        process.arguments = arguments
+        return process
+    }
+
+    /// What every process of the instance begins with, further ones too: environment, folder and user; no program.
+    func surroundings() -> ProcessSpec {
         var environment: [String] = []
         if record.kind != .module { environment = image?.config.env ?? [] }
         environment += merged.config.filter { $0.key.hasPrefix("environment.") }.sorted { $0.key < $1.key }
             .map { "\($0.key.dropFirst("environment.".count))=\($0.value)" }
         return ProcessSpec(
-            arguments: arguments, environment: Self.lastWins(environment),
+            arguments: [], environment: Self.lastWins(environment),
             workingDirectory: merged.config["oci.cwd"]
                 ?? image?.config.workingDirectory.flatMap { $0.isEmpty ? nil : $0 },
             user: record.kind == .system

@@ -46,7 +46,7 @@ public struct ImageExporter: Sendable {
             var entry = Descriptor(
                 mediaType: document.mediaType, digest: image.digest, size: try await store.size(image.digest))
             if case .image(let manifest) = document {
-                entry.platform = try? await store.image(image.digest).platform
+                entry.platform = try await store.image(image.digest).platform
                 for blob in manifest.layers where try await !store.has(blob.digest) {
                     _ = try await store.size(blob.digest)
                 }

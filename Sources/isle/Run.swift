@@ -55,7 +55,10 @@ struct Run: ParsableCommand {
         } catch {
             // Nothing of a run that never began is kept when nothing of it was to be kept.
             if instance.ephemeral, (error as? ClientError)?.kind != .connectionLost {
-                try? client.send("DELETE", Endpoint(["instances", name], query: [("force", "1")]), nil as API.Empty?)
+                let endpoint = Endpoint(["instances", name], query: [("force", "1")])
+                do { try client.send("DELETE", endpoint, nil as API.Empty?) } catch let second {
+                    Failure.complain("instance \(Quantity.quoted(name)) is left: \(second)")
+                }
             }
             throw error
         }

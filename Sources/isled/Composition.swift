@@ -22,6 +22,7 @@ struct Composition {
     let depot: ImageDepot
     private let store: StateStore
     private let cgroups: CgroupHost
+    private let logger: Logger
 
     init(_ options: Options, logger: Logger) async throws {
         let layout = HostLayout(state: options.stateDir, run: options.runDir)
@@ -60,6 +61,7 @@ struct Composition {
                 storage: "dir", firewall: "nftables"),
             kernels: Self.kernels(machines), logger: logger)
         self.depot = depot
+        self.logger = logger
         self.store = store
         self.cgroups = cgroups
     }
@@ -67,8 +69,8 @@ struct Composition {
     /// Ends what the engine uses, after the engine.
     func close() async {
         cgroups.removeParentIfEmpty()
-        try? await depot.shutdown()
-        try? store.close()
+        do { try await depot.shutdown() } catch { logger.error("closing the image store failed: \(error)") }
+        do { try store.close() } catch { logger.error("closing the state database failed: \(error)") }
     }
 
     /// Another daemon on the same host has another name: `isle` for the usual run folder, else one made from it.

@@ -161,4 +161,90 @@ import Testing
             await engine.shutdown()
         }
     }
+
+    @Test func networksOfWhatRunsAreLeftAloneWhileTheAddressesCannotBeRead() async throws {
+        try await EngineFixture.run { fixture in
+            try await fixture.create("web")
+            try await fixture.create("other")
+            try await fixture.instances.start("web")
+            let before = fixture.network.connected
+            #expect(before.count == 1)
+            try damage(fixture.layout.database, "ALTER TABLE reservation RENAME TO hidden")
+            let engine = fixture.successor()
+            try await engine.start()
+            #expect(try await engine.instances.get("web").status == .running)
+            #expect(fixture.network.faults.count("adopt") == 1)
+            #expect(fixture.network.connected == before)
+            #expect(await engine.networks.isUp("islebr") == false)
+            #expect(await code { try await engine.networks.delete("islebr", usedBy: []) } == .unavailable)
+            #expect(fixture.network.up == ["islebr"])
+
+            try damage(fixture.layout.database, "ALTER TABLE hidden RENAME TO reservation")
+            try await engine.instances.start("other")
+            #expect(fixture.network.faults.count("adopt") == 2)
+            #expect(fixture.network.connected.isSuperset(of: before))
+            #expect(fixture.network.connected.count == 2)
+            #expect(try await engine.instances.get("web").endpoints == Array(before))
+            try await engine.instances.stop("web")
+            #expect(fixture.network.connected.map(\.hostname) == ["other"])
+            await engine.shutdown()
+        }
+    }
+
+    @Test func anInstanceWithAnUnreadableRecordKeepsItsLinks() async throws {
+        try await EngineFixture.run { fixture in
+            let id = try await fixture.create("web")
+            try await fixture.instances.start("web")
+            let before = try #require(fixture.network.connected.first)
+            try damage(fixture.layout.database, "UPDATE instance SET document = '{'")
+            let engine = fixture.successor()
+            try await engine.start()
+            #expect(await engine.instances.list().isEmpty)
+            let kept = try #require(fixture.network.connected.first)
+            #expect(kept.instance == id && kept.mac == before.mac && kept.device == before.device)
+            await engine.shutdown()
+        }
+    }
+
+    @Test func oneThatCannotBeLookedAtKeepsItsLinks() async throws {
+        try await EngineFixture.run { fixture in
+            try await fixture.create("web")
+            try await fixture.instances.start("web")
+            let before = fixture.network.connected
+            fixture.driver.faults.arm("reattach")
+            let engine = fixture.successor()
+            try await engine.start()
+            #expect(fixture.network.connected == before)
+            await engine.shutdown()
+        }
+    }
+
+    @Test func aRemovalThatCannotEndItsProcessesKeepsTheFiles() async throws {
+        try await EngineFixture.run { fixture in
+            let id = try await fixture.create("web")
+            try await fixture.instances.start("web")
+            _ = try await fixture.store.begin(id, step: "delete")
+            fixture.driver.faults.arm("reattach")
+            let engine = fixture.successor()
+            try await engine.start()
+            #expect(try await engine.instances.get("web").status == .running)
+            #expect(fixture.exists(fixture.layout.state(of: id)))
+            #expect(try await fixture.store.unfinished().map(\.step) == ["delete"])
+            await engine.shutdown()
+        }
+    }
+
+    @Test func commandsRunWithoutTheImagesRecord() async throws {
+        try await EngineFixture.run { fixture in
+            try await fixture.create("web", config: ["environment.A": "1"])
+            try await fixture.instances.start("web")
+            try damage(fixture.layout.database, "UPDATE image SET document = '{'")
+            let engine = fixture.successor()
+            try await engine.start()
+            let session = try await engine.instances.exec(
+                "web", process: ProcessSpec(arguments: ["true"]), stdio: StdioOptions())
+            #expect(try await session.wait().code == 1)
+            await engine.shutdown()
+        }
+    }
 }
