@@ -41,6 +41,8 @@ public struct InstanceOptions: Sendable {
     public var input = false
     /// Close it when the first client that had it goes.
     public var inputOnce = false
+    /// What docker run has for containers beyond that.
+    public var flags = ContainerFlags()
     public var fuel: String?
     public var timeout: String?
     /// What relative paths begin at, and what `~` is.
@@ -52,6 +54,9 @@ public struct InstanceOptions: Sendable {
         path, option throws(UsageError) in
         throw UsageError("\(option) \(Quantity.quoted(path)): files cannot be read here")
     }
+
+    /// Whether a file of the host is a block device.
+    public var isBlockDevice: @Sendable (String) -> Bool = { _ in false }
 
     public init() {}
 
@@ -72,7 +77,11 @@ public struct InstanceOptions: Sendable {
             let (key, value) = try KeyValue.pair(text, option: "--config")
             post.config[key] = value
         }
-        for text in devices {
+        for (index, text) in devices.enumerated() {
+            if let keys = try DeviceFlag.keys(text, isBlock: isBlockDevice) {
+                post.devices["device-\(index)"] = keys
+                continue
+            }
             let (name, settings) = try KeyValue.device(text)
             post.devices[name] = settings
         }
@@ -105,6 +114,7 @@ public struct InstanceOptions: Sendable {
             config["stop.timeout"] = Quantity.decimal(seconds, digits: 3)
         }
         try addSecurity(to: &config)
+        config.merge(try flags.config(memory: memory)) { $1 }
         config["module.fuel"] = fuel
         if let timeout {
             config["module.timeout"] = Quantity.decimal(try Quantity.seconds(timeout, option: "--timeout"), digits: 3)
@@ -135,7 +145,19 @@ public struct InstanceOptions: Sendable {
         if !dropCapabilities.isEmpty { config["security.capabilities.drop"] = dropCapabilities.joined(separator: ",") }
         if readOnly { config["security.readonly"] = "true" }
         for option in securityOptions {
-            if option == "no-new-privileges" || option == "no-new-privileges=true" { continue }
+            if ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"].contains(option) {
+                config["security.no_new_privileges"] = "true"
+                continue
+            }
+            if ["no-new-privileges=false", "no-new-privileges:false"].contains(option) {
+                config["security.no_new_privileges"] = "false"
+                continue
+            }
+            if option.hasPrefix("apparmor") || option.hasPrefix("label") {
+                throw UsageError(
+                    "--security-opt \(Quantity.quoted(option)): Isle has no profiles of AppArmor and SELinux",
+                    hint: "it relies on user namespaces, capabilities and seccomp")
+            }
             let separator: Character = option.contains("=") ? "=" : ":"
             let halves = option.split(separator: separator, maxSplits: 1).map(String.init)
             guard halves.count == 2, halves[0] == "seccomp" else {
@@ -165,8 +187,20 @@ public struct InstanceOptions: Sendable {
         case nil: break
         case "none"?: devices["eth0"] = ["type": "none"]
         case "host"?: devices["eth0"] = ["type": "nic", "nictype": "host"]
+        case let name? where name.hasPrefix("container:") || name.hasPrefix("instance:"):
+            let other = String(name.drop { $0 != ":" }.dropFirst())
+            devices["eth0"] = ["type": "nic", "nictype": "instance", "parent": other]
         case let name?: devices["eth0"] = ["type": "nic", "network": name, "name": "eth0"]
         }
+        let nic = flags.nic
+        if !nic.isEmpty {
+            guard devices["eth0"]?["network"] != nil else {
+                throw UsageError(
+                    "an address or alias needs a network of its own", hint: "name it: --network NAME or default")
+            }
+            devices["eth0"]?.merge(nic) { $1 }
+        }
+        devices.merge(try flags.devices()) { $1 }
         if let disk {
             devices["root"] = [
                 "type": "disk", "path": "/", "pool": "default", "size": try Quantity.size(disk, option: "--disk"),

@@ -87,8 +87,10 @@ public final class ContainerDriver: InstanceDriver {
                 plan.kind, adding: plan.security.addCapabilities, dropping: plan.security.dropCapabilities)
         // A user namespace begins with all; without one the daemon's own are the most that there is.
         guard plan.identity == nil else { return wanted }
+        // Where root is the host's own, device files that it makes would be the host's disks.
+        let safe = plan.security.privileged ? wanted : wanted.filter { $0 != "CAP_MKNOD" }
         return CapabilitySet.available(
-            wanted, status: String(decoding: try readSmallFile("/proc/self/status"), as: UTF8.self))
+            safe, status: String(decoding: try readSmallFile("/proc/self/status"), as: UTF8.self))
     }
 
     private func makeCgroup(_ plan: LaunchPlan, _ runtime: Runtime) async throws -> [String] {
@@ -96,7 +98,14 @@ public final class ContainerDriver: InstanceDriver {
         let groups = cgroups
         return try await runBlocking {
             let owner = plan.kind == .system ? plan.identity?.base : nil
-            return try groups.create(plan.id.raw, limits: plan.limits, delegatedTo: owner).joinFolders
+            var group = try groups.create(plan.id.raw, limits: plan.limits, delegatedTo: owner)
+            for device in plan.options.devices {
+                let denied = "rwm".filter { !device.access.contains($0) }
+                guard !denied.isEmpty else { continue }
+                try group.deny(
+                    denied, isBlock: device.isBlock, major: device.major, minor: device.minor, path: device.target)
+            }
+            return group.joinFolders
         }
     }
 
@@ -106,21 +115,32 @@ public final class ContainerDriver: InstanceDriver {
     ) async throws -> SpecFacts {
         let preparation = try RootPreparation(
             shim: connection.shimPID, rootfs: paths.rootfs, identity: plan.identity)
-        let user = try UserLookup(root: preparation.root).resolve(plan.process.user)
+        let lookup = try UserLookup(root: preparation.root)
+        var user = try lookup.resolve(plan.process.user)
+        for group in plan.options.groups {
+            let id = try lookup.group(group)
+            if !user.additionalGroups.contains(id) { user.additionalGroups.append(id) }
+        }
         try await preparation.makeWorkingDirectory(SpecGenerator.workingDirectory(plan.process.workingDirectory))
         if plan.kind == .system {
             let guestResolves =
                 if case .endpoints(let all) = plan.network { all.contains(where: \.configuredByGuest) } else { false }
             try await preparation.writeSystemFiles(Self.networkFiles(plan), replacesResolver: !guestResolves)
         }
-        let ownNetwork = if case .host = plan.network { false } else { true }
+        let options = plan.options
+        let joined = options.joinedNames.map { ($0, paths.namespace($0)) }
         return SpecFacts(
             rootfs: paths.rootfs, userNamespace: plan.identity == nil ? nil : paths.userNamespace,
-            networkNamespace: ownNetwork ? paths.networkNamespace : nil, user: user, capabilities: capabilities,
+            networkNamespace: plan.network.isHost ? nil : paths.networkNamespace, user: user,
+            capabilities: capabilities,
             seccomp: try await seccompChoice(plan, runtime, capabilities), files: files, mountSources: sources,
             hasUnifiedTree: cgroups.layout.unified != nil, isUnified: cgroups.layout.isUnified,
             cgroupsPath: runtime.isCrun ? nil : "/\(cgroups.parent)/\(plan.id.raw)",
-            devices: ["/dev/fuse", "/dev/net/tun"].filter(HostFiles.exists), maximumOpenFiles: Self.maximumOpenFiles())
+            devices: ["/dev/fuse", "/dev/net/tun"].filter(HostFiles.exists), maximumOpenFiles: Self.maximumOpenFiles(),
+            joined: Dictionary(uniqueKeysWithValues: joined),
+            deviceNodes: options.devices.enumerated().map { (paths.device($0.offset), $0.element.target) },
+            hasHostQueues: HostFiles.exists("/dev/mqueue"), sharedMemory: paths.sharedMemory,
+            initProgram: options.hasInit ? configuration.shim : nil)
     }
 
     private func seccompChoice(
@@ -166,13 +186,14 @@ public final class ContainerDriver: InstanceDriver {
             // crun refuses a unified tree with controllers beside v1; it makes no use of it here.
             mounts.append(.emptyFile(target: "\(unified)/cgroup.controllers"))
         }
-        let ownNetwork = if case .host = plan.network { false } else { true }
+        mounts += Self.optionMounts(plan, paths)
         return ShimSpec(
             directory: paths.directory, logPath: plan.log.path, logMaxSize: plan.log.maxSize,
             logFiles: plan.log.files, terminal: plan.stdio.terminal, openStdin: plan.stdio.openStdin,
             stdinOnce: plan.stdio.stdinOnce, columns: plan.stdio.size?.columns ?? 0, rows: plan.stdio.size?.rows ?? 0,
-            identity: plan.identity.map { ShimSpec.Identity(base: $0.base, size: $0.size) }, newNetwork: ownNetwork,
-            mounts: mounts, cgroups: folders,
+            identity: plan.identity.map { ShimSpec.Identity(base: $0.base, size: $0.size) },
+            newNetwork: plan.network.isOwn,
+            joins: Self.joins(plan), mounts: mounts, cgroups: folders,
             launch: .runtime(
                 arguments: runtime.run(paths, terminal: plan.stdio.terminal), pidFile: paths.pidFile))
     }

@@ -57,10 +57,22 @@ extension ContainerDriver {
         let text = { (path: String) in
             (try? readSmallFile(path)).map { String(decoding: $0, as: UTF8.self) } ?? ""
         }
-        if case .host = plan.network {
-            return NetworkFiles(plan: plan, hostResolvConf: text("/etc/resolv.conf"), hostHosts: text("/etc/hosts"))
+        var files: NetworkFiles
+        switch plan.network {
+        case .host:
+            files = NetworkFiles(plan: plan, hostResolvConf: text("/etc/resolv.conf"), hostHosts: text("/etc/hosts"))
+        case .instance(let other):
+            // The files of whose network it is, below that instance's own root; without them it has none either.
+            let root = try? RootDirectory(path: "/proc/\(other.pid)/root")
+            let theirs = { (path: String) in
+                (try? root?.readFile(path, limit: 1 << 20)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            }
+            files = NetworkFiles(
+                plan: plan, hostResolvConf: theirs("etc/resolv.conf"), hostHosts: theirs("etc/hosts"))
+        case .none, .endpoints: files = NetworkFiles(plan: plan, hostResolvConf: "", hostHosts: "")
         }
-        return NetworkFiles(plan: plan, hostResolvConf: "", hostHosts: "")
+        files.apply(plan.options)
+        return files
     }
 
     /// Writes the files that an application is shown in its `/etc`; a system container's are its own.

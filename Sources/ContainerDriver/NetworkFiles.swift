@@ -17,7 +17,7 @@ struct NetworkFiles: Sendable, Hashable {
         var names = [plan.hostname]
         if plan.name != plan.hostname { names.append(plan.name) }
         switch plan.network {
-        case .host:
+        case .host, .instance:
             hosts = hostHosts
             resolvConf = hostResolvConf
         case .none:
@@ -37,6 +37,31 @@ struct NetworkFiles: Sendable, Hashable {
             hosts = lines
             resolvConf = Self.resolvConf(endpoints)
         }
+    }
+
+    /// Adds what the options say: further hosts, and resolver settings in place of the network's.
+    mutating func apply(_ options: ContainerOptions) {
+        if !options.hosts.isEmpty, !hosts.hasSuffix("\n"), !hosts.isEmpty { hosts += "\n" }
+        for host in options.hosts { hosts += "\(host.address)\t\(host.name)\n" }
+        guard !options.nameServers.isEmpty || !options.searchDomains.isEmpty || !options.resolverOptions.isEmpty else {
+            return
+        }
+        var lines = resolvConf.split(separator: "\n").map(String.init)
+        if !options.nameServers.isEmpty {
+            lines.removeAll { $0.hasPrefix("nameserver") }
+            lines += options.nameServers.prefix(3).map { "nameserver \($0)" }
+        }
+        if !options.searchDomains.isEmpty {
+            lines.removeAll { $0.hasPrefix("search") || $0.hasPrefix("domain") }
+            // A dot alone is Docker's word for no search at all.
+            let domains = options.searchDomains.filter { $0 != "." }
+            if !domains.isEmpty { lines.insert("search \(domains.joined(separator: " "))", at: 0) }
+        }
+        if !options.resolverOptions.isEmpty {
+            lines.removeAll { $0.hasPrefix("options") }
+            lines.append("options \(options.resolverOptions.joined(separator: " "))")
+        }
+        resolvConf = lines.joined(separator: "\n") + "\n"
     }
 
     private static let localhost = """

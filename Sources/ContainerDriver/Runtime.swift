@@ -77,6 +77,11 @@ struct ContainerPaths: Sendable, Hashable {
     var mounts: String { "\(directory)/mounts" }
     var layers: String { "\(directory)/layers" }
     var instance: String { "\(directory)/instance" }
+    /// Where the shim makes device files, and holds the shared memory of another instance.
+    var devices: String { "\(directory)/devices" }
+    func device(_ index: Int) -> String { "\(devices)/\(index)" }
+    var sharedMemory: String { "\(directory)/shm" }
+    func namespace(_ name: String) -> String { "\(directory)/ns/\(name)" }
     var userNamespace: String { "\(directory)/ns/user" }
     var networkNamespace: String { "\(directory)/ns/net" }
     func mount(_ index: Int) -> String { "\(mounts)/\(index)" }

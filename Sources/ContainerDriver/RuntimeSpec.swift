@@ -3,7 +3,10 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
     public var ociVersion = "1.0.2"
     public var process: Process
     public var root: Root
-    public var hostname: String
+    /// Nil in the host's UTS namespace, which the runtime must not name.
+    public var hostname: String?
+    /// Of OCI 1.1, which crun knows; likewise.
+    public var domainname: String?
     public var mounts: [Mount]
     public var linux: Linux
     public var annotations: [String: String]?
@@ -25,6 +28,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
         public var capabilities: Capabilities
         public var rlimits: [Rlimit]
         public var noNewPrivileges: Bool
+        public var oomScoreAdj: Int?
     }
 
     public struct ConsoleSize: Codable, Sendable, Hashable {

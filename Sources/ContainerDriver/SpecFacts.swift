@@ -26,6 +26,17 @@ struct SpecFacts: Sendable {
     /// The highest number of open files that this daemon may allow.
     var maximumOpenFiles: UInt64
 
+    /// Paths of namespaces of other instances, by the name that OCI has for the kind (`pid`, `ipc`, `uts`).
+    var joined: [String: String] = [:]
+    /// Device files that the shim made, and where they go.
+    var deviceNodes: [(source: String, target: String)] = []
+    /// Whether the host shows its message queues (mq_overview(7)).
+    var hasHostQueues = true
+    /// Where the shared memory of an instance whose IPC namespace is joined is to be found.
+    var sharedMemory = ""
+    /// The program that is process 1 of an instance with an init; nil for none.
+    var initProgram: String?
+
     enum SeccompChoice: Sendable, Hashable {
         case unconfined
         /// Ready for the kernel, for a runtime that takes it.

@@ -15,21 +15,24 @@ enum SpecGenerator {
         var spec = RuntimeSpec(
             process: try process(plan, facts),
             root: RuntimeSpec.Root(path: facts.rootfs, readonly: plan.security.readOnlyRoot),
-            hostname: plan.hostname,
+            hostname: plan.options.hostName == .own ? plan.hostname : nil,
+            domainname: plan.options.hostName == .own && facts.cgroupsPath == nil ? plan.options.domainName : nil,
             mounts: try SpecMounts.mounts(plan, facts),
-            linux: RuntimeSpec.Linux(namespaces: namespaces(facts)))
+            linux: RuntimeSpec.Linux(namespaces: namespaces(plan.options, facts)))
         if let identity = plan.identity {
             let mapping = RuntimeSpec.IDMapping(containerID: 0, hostID: identity.base, size: identity.size)
             spec.linux.uidMappings = [mapping]
             spec.linux.gidMappings = [mapping]
         }
-        if !isSystem, facts.networkNamespace != nil {
+        if !isSystem, facts.networkNamespace != nil, plan.network.isOwn {
             // As Docker: programs that are not root may bind port 80 and use ping.
             spec.linux.sysctl = [
                 "net.ipv4.ip_unprivileged_port_start": "0",
                 "net.ipv4.ping_group_range": "0 \((plan.identity?.size ?? 65536) - 1)",
             ]
         }
+        let own = SpecOptions.sysctls(plan.options, hasDomain: facts.cgroupsPath == nil)
+        if !own.isEmpty { spec.linux.sysctl = (spec.linux.sysctl ?? [:]).merging(own) { $1 } }
         if !plan.security.privileged, !plan.security.nesting {
             spec.linux.maskedPaths = isSystem ? systemMaskedPaths : applicationMaskedPaths
             if !isSystem { spec.linux.readonlyPaths = applicationReadOnlyPaths }
@@ -56,15 +59,13 @@ enum SpecGenerator {
             terminal: plan.stdio.terminal, consoleSize: consoleSize(plan.stdio),
             user: RuntimeSpec.User(
                 uid: facts.user.uid, gid: facts.user.gid, additionalGids: facts.user.additionalGroups),
-            args: try checkedArguments(plan.process.arguments), env: environment,
+            args: SpecOptions.arguments(try checkedArguments(plan.process.arguments), facts), env: environment,
             cwd: try workingDirectory(plan.process.workingDirectory),
             capabilities: RuntimeSpec.Capabilities(
                 bounding: facts.capabilities, effective: facts.capabilities, permitted: facts.capabilities),
-            rlimits: [
-                RuntimeSpec.Rlimit(
-                    type: "RLIMIT_NOFILE", hard: facts.maximumOpenFiles, soft: min(1024, facts.maximumOpenFiles))
-            ],
-            noNewPrivileges: plan.kind == .application && plan.security.noNewPrivileges && !plan.security.privileged)
+            rlimits: try SpecOptions.limits(plan.options, maximumOpenFiles: facts.maximumOpenFiles),
+            noNewPrivileges: plan.kind == .application && plan.security.noNewPrivileges && !plan.security.privileged,
+            oomScoreAdj: plan.options.outOfMemoryScore)
     }
 
     static func consoleSize(_ stdio: StdioOptions) -> RuntimeSpec.ConsoleSize? {
@@ -90,8 +91,12 @@ enum SpecGenerator {
         return path
     }
 
-    private static func namespaces(_ facts: SpecFacts) -> [RuntimeSpec.Namespace] {
-        var result = ["pid", "ipc", "uts", "mount", "cgroup"].map { RuntimeSpec.Namespace($0) }
+    private static func namespaces(_ options: ContainerOptions, _ facts: SpecFacts) -> [RuntimeSpec.Namespace] {
+        var result = ["mount", "cgroup"].map { RuntimeSpec.Namespace($0) }
+        for (name, source) in [("pid", options.processes), ("ipc", options.ipc), ("uts", options.hostName)]
+        where source != .host {
+            result.append(RuntimeSpec.Namespace(name, path: facts.joined[name]))
+        }
         if let path = facts.networkNamespace { result.append(RuntimeSpec.Namespace("network", path: path)) }
         if let path = facts.userNamespace { result.append(RuntimeSpec.Namespace("user", path: path)) }
         return result

@@ -5,18 +5,20 @@ import Model
 enum SpecMounts {
     static func mounts(_ plan: LaunchPlan, _ facts: SpecFacts) throws -> [RuntimeSpec.Mount] {
         let isSystem = plan.kind == .system
+        let options = plan.options
         var mounts = [
-            RuntimeSpec.Mount("proc", "proc", at: "/proc", ["nosuid", "nodev", "noexec"]),
+            kernelTree("proc", at: "/proc", shared: options.processes == .host, ["nosuid", "nodev", "noexec"]),
             RuntimeSpec.Mount(
                 "tmpfs", "tmpfs", at: "/dev", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
             RuntimeSpec.Mount(
                 "devpts", "devpts", at: "/dev/pts",
                 ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
-            RuntimeSpec.Mount(
-                "tmpfs", "shm", at: "/dev/shm",
-                ["nosuid", "noexec", "nodev", "mode=1777"] + (isSystem ? [] : ["size=65536k"])),
-            RuntimeSpec.Mount("mqueue", "mqueue", at: "/dev/mqueue", ["nosuid", "noexec", "nodev"]),
+            sharedMemory(plan, facts),
         ]
+        if options.ipc != .host || facts.hasHostQueues {
+            mounts.append(
+                kernelTree("mqueue", at: "/dev/mqueue", shared: options.ipc == .host, ["nosuid", "noexec", "nodev"]))
+        }
         mounts.append(sysfs(plan, facts))
         if isSystem ? facts.hasUnifiedTree : facts.isUnified {
             mounts.append(
@@ -32,7 +34,8 @@ enum SpecMounts {
                     "tmpfs", "tmpfs", at: "/run/lock", ["nosuid", "nodev", "noexec", "mode=1777", "size=5120k"]))
             mounts += facts.devices.map { RuntimeSpec.Mount("bind", $0, at: $0, ["bind", "rprivate"]) }
         }
-        let user = try userMounts(plan, facts)
+        mounts += try SpecOptions.mounts(options, facts)
+        let user = try SpecOptions.tmpfs(options) + userMounts(plan, facts)
         let taken = Set(user.map(\.destination))
         for file in facts.files where !taken.contains(file.target) {
             mounts.append(RuntimeSpec.Mount("bind", file.source, at: file.target, ["bind", "rprivate"]))
@@ -40,10 +43,33 @@ enum SpecMounts {
         return mounts + user
     }
 
+    /// A filesystem of the kernel that shows a namespace. That of the host's own namespaces cannot be mounted from a user
+    /// namespace, so the host's mount is shown.
+    private static func kernelTree(_ type: String, at target: String, shared: Bool, _ options: [String])
+        -> RuntimeSpec.Mount
+    {
+        shared
+            ? RuntimeSpec.Mount("bind", target, at: target, ["rbind", "rprivate"] + options)
+            : RuntimeSpec.Mount(type, type, at: target, options)
+    }
+
+    /// `/dev/shm` goes with the IPC namespace: shared memory of POSIX lies there.
+    private static func sharedMemory(_ plan: LaunchPlan, _ facts: SpecFacts) -> RuntimeSpec.Mount {
+        let flags = ["nosuid", "noexec", "nodev"]
+        switch plan.options.ipc {
+        case .host: return RuntimeSpec.Mount("bind", "/dev/shm", at: "/dev/shm", ["rbind", "rprivate"] + flags)
+        case .instance:
+            return RuntimeSpec.Mount("bind", facts.sharedMemory, at: "/dev/shm", ["rbind", "rprivate"] + flags)
+        case .own: break
+        }
+        let size = plan.options.sharedMemory.map { ["size=\($0)"] } ?? (plan.kind == .system ? [] : ["size=65536k"])
+        return RuntimeSpec.Mount("tmpfs", "shm", at: "/dev/shm", flags + ["mode=1777"] + size)
+    }
+
     /// A sysfs shows the network namespace it is mounted in, so it cannot be mounted for the host's by a user
     /// namespace: then the host's own is shown.
     private static func sysfs(_ plan: LaunchPlan, _ facts: SpecFacts) -> RuntimeSpec.Mount {
-        if facts.networkNamespace == nil, facts.userNamespace != nil {
+        if plan.network.isHost, facts.userNamespace != nil {
             return RuntimeSpec.Mount(
                 "bind", "/sys", at: "/sys", ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"])
         }

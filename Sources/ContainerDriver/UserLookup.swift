@@ -66,6 +66,9 @@ struct UserLookup: Sendable {
         return result
     }
 
+    /// The id of a group by name or number. Errors as for `resolve`.
+    func group(_ name: String) throws -> UInt32 { try groupID(name) }
+
     private func groupID(_ name: String) throws -> UInt32 {
         if Self.isNumber(name) { return try Self.id(name) }
         for fields in Self.lines(group) where fields.count > 2 && fields[0].elementsEqual(name.utf8) {

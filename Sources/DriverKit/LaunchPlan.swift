@@ -28,6 +28,8 @@ public struct LaunchPlan: Sendable {
     /// For machines: names of the tap interfaces by `NetworkEndpoint.device`, made by `NetworkDriver.tap` with the
     /// owner `hypervisorUser` before `create`.
     public var taps: [String: String]
+    /// For containers: what goes beyond what every kind has.
+    public var options = ContainerOptions()
 
     public init(
         id: InstanceID, name: String, kind: InstanceKind, hostname: String, root: RootSource, process: ProcessSpec,
@@ -185,6 +187,8 @@ public enum NetworkMode: Sendable {
     case host
     /// One interface per endpoint.
     case endpoints([NetworkEndpoint])
+    /// The network namespace of another instance that runs (containers only).
+    case instance(JoinedInstance)
 }
 
 /// Restrictions, as merged from `security.*`; the defaults are those of an unprivileged container.
@@ -243,7 +247,7 @@ public struct TerminalSize: Sendable, Hashable {
 
 /// Where output is logged, in the CRI log format, and how much of it is kept.
 public struct LogOptions: Sendable, Hashable {
-    /// Absolute; rotated files are `path.1` (newest) up to `path.<files - 1>`.
+    /// Absolute; empty: output goes to attached clients only. Rotated files are `path.1` (newest) up to `path.<files - 1>`.
     public var path: String
     /// Bytes at which a file is rotated.
     public var maxSize: Int64

@@ -1,3 +1,4 @@
+import DriverKit
 import Model
 
 /// The devices of an instance, checked and typed.
@@ -10,6 +11,10 @@ struct Devices: Sendable {
         var mac: String?
         var ipv4: String?
         var ipv6: String?
+        /// Further names on that network.
+        var aliases: [String] = []
+        /// The nic with the highest has the default route.
+        var gatewayPriority = 0
     }
 
     struct Disk: Sendable, Hashable {
@@ -30,12 +35,19 @@ struct Devices: Sendable {
     struct PortSpec: Sendable, Hashable {
         var transport: String
         var hostAddress: String
+        /// 0: one that is free, chosen at the start.
         var hostPort: UInt16
         var guestPort: UInt16
+        /// The service whose replicas share the port.
+        var service: String?
     }
 
     var nics: [Nic] = []
     var hostNetwork = false
+    /// The instance whose network namespace this one lives in.
+    var sharedNetwork: String?
+    var tmpfs: [TmpfsMount] = []
+    var nodes: [Node] = []
     var disks: [Disk] = []
     var proxies: [Proxy] = []
     /// Bytes (`size` of the root disk); nil if not stated.
@@ -51,29 +63,42 @@ struct Devices: Sendable {
             case "nic": try addNic(&reader)
             case "disk": try addDisk(&reader)
             case "proxy": try addProxy(&reader)
+            case "unix-char": try addNode(&reader, isBlock: false)
+            case "unix-block": try addNode(&reader, isBlock: true)
             case let type?:
                 throw EngineError(
                     .unsupported, "device \(Names.quoted(name)) has the type \(Names.quoted(type)), which is not known",
-                    hint: "types: nic, disk, proxy, none")
+                    hint: "types: nic, disk, proxy, unix-char, unix-block, none")
             case nil:
                 throw EngineError(
-                    .invalidArgument, "device \(Names.quoted(name)) has no type", hint: "types: nic, disk, proxy, none")
+                    .invalidArgument, "device \(Names.quoted(name)) has no type",
+                    hint: "types: nic, disk, proxy, unix-char, unix-block, none")
             }
             try reader.finish()
         }
-        let targets = disks.map(\.target)
+        let targets = disks.map(\.target) + tmpfs.map(\.target)
         if let twice = targets.first(where: { target in targets.filter { $0 == target }.count > 1 }) {
             throw EngineError(.invalidArgument, "two disk devices have the path \(Names.quoted(twice))")
         }
-        if hostNetwork, !nics.isEmpty {
-            throw EngineError(.invalidArgument, "a nic on a network and one of nictype 'host' exclude each other")
+        if hostNetwork || sharedNetwork != nil, !nics.isEmpty || hostNetwork && sharedNetwork != nil {
+            throw EngineError(
+                .invalidArgument, "a nic on a network and one of nictype 'host' or 'instance' exclude each other")
         }
     }
 
     private mutating func addNic(_ reader: inout KeyReader) throws {
         if let type = reader.take("nictype") {
-            guard type == "host" || type == "bridged" else {
-                throw reader.error("nictype", type, "'bridged' on a managed network, or 'host'")
+            guard ["host", "bridged", "instance"].contains(type) else {
+                throw reader.error("nictype", type, "'bridged' on a managed network, 'host', or 'instance'")
+            }
+            if type == "instance" {
+                guard let other = reader.take("parent") else {
+                    throw EngineError(
+                        .invalidArgument, "nic device \(Names.quoted(reader.device)) names no instance as 'parent'")
+                }
+                sharedNetwork = other
+                _ = reader.take("name")
+                return
             }
             if type == "host" {
                 hostNetwork = true
@@ -96,8 +121,18 @@ struct Devices: Sendable {
         if let ipv4, IPv4Address(ipv4) == nil { throw reader.error("ipv4.address", ipv4, "an IPv4 address") }
         let ipv6 = reader.take("ipv6.address")
         if let ipv6, IPAddress(ipv6)?.family != .v6 { throw reader.error("ipv6.address", ipv6, "an IPv6 address") }
-        nics.append(
-            Nic(device: reader.device, interface: interface, network: network, mac: mac, ipv4: ipv4, ipv6: ipv6))
+        var nic = Nic(device: reader.device, interface: interface, network: network, mac: mac, ipv4: ipv4, ipv6: ipv6)
+        if let text = reader.take("aliases") {
+            nic.aliases = OptionForms.list(text)
+            guard nic.aliases.allSatisfy(OptionForms.isHostName) else {
+                throw reader.error("aliases", text, "host names between commas")
+            }
+        }
+        if let text = reader.take("gateway.priority") {
+            guard let priority = Int(text) else { throw reader.error("gateway.priority", text, "a number") }
+            nic.gatewayPriority = priority
+        }
+        nics.append(nic)
     }
 
     private mutating func addDisk(_ reader: inout KeyReader) throws {
@@ -117,6 +152,7 @@ struct Devices: Sendable {
             }
             return
         }
+        if reader.peek("source") == "tmpfs:" { return try addTmpfs(&reader, target) }
         guard let source = reader.take("source") else {
             throw EngineError(.invalidArgument, "disk device \(Names.quoted(reader.device)) has no 'source'")
         }
@@ -144,29 +180,39 @@ struct Devices: Sendable {
         _ = reader.take("nat")
         _ = reader.take("bind")
         guard let outer = Self.address(listen) else {
-            throw reader.error("listen", listen, "tcp:ADDRESS:PORT or udp:ADDRESS:PORT")
+            throw reader.error("listen", listen, "tcp:ADDRESS:PORT or udp:ADDRESS:PORT; port 0 is any that is free")
         }
-        guard let inner = Self.address(connect), inner.transport == outer.transport else {
-            throw reader.error("connect", connect, "\(outer.transport):127.0.0.1:PORT")
+        guard let inner = Self.address(connect), inner.transport == outer.transport, inner.ports.lowerBound > 0,
+            outer.ports.lowerBound > 0 || outer.ports.count == 1
+        else { throw reader.error("connect", connect, "\(outer.transport):127.0.0.1:PORT") }
+        guard outer.ports == 0...0 || outer.ports.count == inner.ports.count || inner.ports.count == 1 else {
+            throw reader.error("connect", connect, "one port, or as many as 'listen'")
         }
-        proxies.append(
-            Proxy(
-                device: reader.device,
-                mapping: PortSpec(
-                    transport: outer.transport, hostAddress: outer.address, hostPort: outer.port,
-                    guestPort: inner.port)))
+        let service = reader.take("service")
+        if let service { try Names.checkResource(service, "service") }
+        for (index, port) in outer.ports.enumerated() {
+            let guest = inner.ports.count == 1 ? inner.ports.lowerBound : inner.ports.lowerBound + UInt16(index)
+            proxies.append(
+                Proxy(
+                    device: reader.device,
+                    mapping: PortSpec(
+                        transport: outer.transport, hostAddress: outer.address, hostPort: port, guestPort: guest,
+                        service: service)))
+        }
     }
 
-    /// `tcp:127.0.0.1:80`, `udp:[::]:53`.
-    private static func address(_ text: String) -> (transport: String, address: String, port: UInt16)? {
+    /// `tcp:127.0.0.1:80`, `udp:[::]:53`, `tcp:0.0.0.0:8000-8010`.
+    private static func address(_ text: String) -> (transport: String, address: String, ports: ClosedRange<UInt16>)? {
         guard let first = text.firstIndex(of: ":"), let last = text.lastIndex(of: ":"), first < last else { return nil }
         let transport = String(text[..<first])
         var address = String(text[text.index(after: first)..<last])
         if address.hasPrefix("["), address.hasSuffix("]") { address = String(address.dropFirst().dropLast()) }
-        guard transport == "tcp" || transport == "udp", let port = UInt16(text[text.index(after: last)...]), port > 0,
-            IPAddress(address) != nil
+        let ends = text[text.index(after: last)...].split(separator: "-", omittingEmptySubsequences: false)
+            .map { UInt16($0) }
+        guard transport == "tcp" || transport == "udp", (1...2).contains(ends.count), let lowest = ends[0],
+            let highest = ends.last ?? nil, lowest <= highest, IPAddress(address) != nil
         else { return nil }
-        return (transport, address, port)
+        return (transport, address, lowest...highest)
     }
 
     private static func isMAC(_ text: String) -> Bool {
@@ -183,7 +229,7 @@ struct Devices: Sendable {
 }
 
 /// Reads a device's keys one by one and then refuses those that nobody asked for.
-private struct KeyReader {
+struct KeyReader {
     let device: String
     private var keys: [String: String]
 
@@ -192,6 +238,8 @@ private struct KeyReader {
         self.keys = keys
         self.keys["type"] = nil
     }
+
+    func peek(_ key: String) -> String? { keys[key] }
 
     mutating func take(_ key: String) -> String? { keys.removeValue(forKey: key) }
 

@@ -51,8 +51,13 @@ extension InstanceActor {
         let identity = try await identity()
         let root = try await services.images.root(for: record, image: image, merged: merged)
         let mounts = try await services.volumes.mounts(devices.disks, project: record.project)
-        let mode = try await services.networks.mode(for: record, devices: devices)
-        let plan = try builder.plan(root: root, identity: identity, network: mode, disks: mounts)
+        let sharing = try await sharing(merged, devices)
+        var mode = try await services.networks.mode(for: record, devices: devices)
+        if let other = sharing.network { mode = .instance(other) }
+        let options = try containerOptions(merged, devices, mode, sharing)
+        let plan = try builder.plan(
+            root: root, identity: sharing.any?.identity ?? identity, network: mode, disks: mounts, options: options)
+        record.config["volatile.idmap.base"] = plan.identity.map { String($0.base) } ?? "host"
         let endpoints: [NetworkEndpoint]
         if case .endpoints(let list) = mode { endpoints = list } else { endpoints = [] }
         let handle = try await connect(plan: plan, endpoints: endpoints, driver: driver)

@@ -133,4 +133,8 @@ struct InstanceServices: Sendable {
     /// Called when an ephemeral instance has ended, or to bring one back by its restart policy.
     let ended: @Sendable (InstanceID) async -> Void
     let restart: @Sendable (InstanceID) async -> Void
+    /// A running instance, by name and project, whose namespaces another one wants to live in.
+    let join: @Sendable (String, String) async throws -> JoinedInstance
+    /// The merged configuration of an instance, by name and project.
+    let config: @Sendable (String, String) async throws -> [String: String]
 }

@@ -297,6 +297,11 @@ public actor InstanceService {
         -> AsyncThrowingStream<LogLine, any Error>
     {
         let actor = try find(name, project)
+        if await actor.merged().config["logs.driver"] == "none" {
+            throw EngineError(
+                .unsupported, "instance \(Names.quoted(name)) keeps no log: its logs.driver is none",
+                hint: "attach to it, or set logs.driver=json-file and start it again")
+        }
         return LogReader(path: parts.layout.log(of: actor.id)).lines(query) { await actor.run != nil }
     }
 
@@ -380,7 +385,16 @@ public actor InstanceService {
             profiles: services.profiles, networks: services.networks, volumes: services.volumes,
             images: services.images,
             ended: { [weak self] id in await self?.removeEphemeral(id) },
-            restart: { [weak self] id in await self?.restartByPolicy(id) })
+            restart: { [weak self] id in await self?.restartByPolicy(id) },
+            join: { [weak self] name, project in try await Self.alive(self).find(name, project).joinable() },
+            config: { [weak self] name, project in
+                try await Self.alive(self).find(name, project).merged().config
+            })
+    }
+
+    private static func alive(_ service: InstanceService?) throws -> InstanceService {
+        guard let service else { throw EngineError(.cancelled, "the daemon is ending") }
+        return service
     }
 
     /// In a task of its own: whoever waits for the end may hold the instance's lock.

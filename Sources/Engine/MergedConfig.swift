@@ -29,7 +29,8 @@ public struct MergedConfig: Sendable {
     func limits(hostMemory: Int64) throws -> Limits {
         var limits = Limits()
         if let text = config["limits.cpu"] {
-            if let count = Int(text) { limits.cpuCount = count } else { limits.cpuSet = text }
+            // `0` is the first processor: no count is zero.
+            if let count = Int(text), count > 0 { limits.cpuCount = count } else { limits.cpuSet = text }
         }
         if let text = config["limits.cpu.allowance"] {
             if text.hasSuffix("%") {
@@ -43,7 +44,19 @@ public struct MergedConfig: Sendable {
                 text.hasSuffix("%") ? Int64(text.dropLast()).map { hostMemory / 100 * $0 } : Units.bytes(text)
         }
         limits.processes = config["limits.processes"].flatMap(Int64.init)
+        limits.memoryReservation = config["limits.memory.reservation"].flatMap(Units.bytes)
+        limits.swap = config["limits.memory.swap"].flatMap(Self.swap)
+        limits.swappiness = config["limits.memory.swappiness"].flatMap(Int.init)
+        limits.cpuShares = config["limits.cpu.shares"].flatMap(Int.init)
+        limits.memoryNodes = config["limits.cpu.nodes"]
+        limits.diskWeight = config["limits.disk.weight"].flatMap(Int.init)
         return limits
+    }
+
+    /// `true` is without bound, `false` none, else bytes beside the memory. `1` and `0` are LXD's true and false.
+    private static func swap(_ text: String) -> Int64? {
+        if let flag = Units.bool(text) { return flag ? -1 : 0 }
+        return Units.bytes(text)
     }
 
     var security: SecurityOptionsValues {

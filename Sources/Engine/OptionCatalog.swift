@@ -100,6 +100,84 @@ public struct OptionCatalog: Sendable {
         option(
             "cloud-init.network-config", "cloud-init network configuration", "text", kinds: [.machine, .system],
             accepts: anything),
+        option("limits.memory.reservation", "memory kept for it when the host runs short", "size", kinds: containers) {
+            (Units.bytes($0) ?? 0) >= 1 << 20
+        },
+        option(
+            "limits.memory.swap", "swap beside the memory limit: none, without bound, or a size",
+            "true, false or size", kinds: containers
+        ) { Units.bool($0) != nil || Units.bytes($0) != nil },
+        option("limits.memory.swappiness", "how gladly its memory is swapped out", "0 to 100", kinds: containers) {
+            Int($0).map { (0...100).contains($0) } ?? false
+        },
+        option("limits.cpu.shares", "weight against others; 1024 is the usual", "2 to 262144", kinds: containers) {
+            Int($0).map { (2...262_144).contains($0) } ?? false
+        },
+        option("limits.cpu.nodes", "memory nodes (NUMA) it may use", "set", kinds: containers) { Units.isCPUSet($0) },
+        option("limits.disk.weight", "weight of its disk traffic against others'", "10 to 1000", kinds: containers) {
+            Int($0).map { (10...1000).contains($0) } ?? false
+        },
+        family(
+            "limits.kernel.", "resource limit of setrlimit(2), as `nofile`, `nproc`, `memlock`", kinds: containers,
+            live: false
+        ) { OptionForms.limitPair($0) != nil },
+        family(
+            "linux.sysctl.", "kernel setting of the instance's own namespaces (`net.*`, …)", kinds: containers,
+            live: false),
+        option("oci.shm_size", "size of `/dev/shm`", "size", kinds: containers) { (Units.bytes($0) ?? 0) >= 4096 },
+        option("oci.hosts", "further lines of `/etc/hosts`", "NAME=ADDRESS,…", kinds: [.application]) {
+            OptionForms.hosts($0) != nil
+        },
+        option("oci.dns.servers", "name servers in place of the network's", "ADDRESS,…", kinds: containers) {
+            OptionForms.list($0).allSatisfy { IPAddress($0) != nil }
+        },
+        option("oci.dns.search", "domains in which bare names are searched; `.` is none", "DOMAIN,…", kinds: containers)
+        { OptionForms.list($0).allSatisfy { $0 == "." || OptionForms.isHostName($0) } },
+        option("oci.dns.options", "options of resolv.conf(5)", "WORD,…", kinds: containers) {
+            OptionForms.list($0).allSatisfy(OptionForms.isResolverOption)
+        },
+        option("oci.domainname", "NIS domain name inside", "name", kinds: containers, accepts: OptionForms.isHostName),
+        bool("oci.init", "run a small init as process 1 that passes signals on and reaps", kinds: [.application]),
+        option(
+            "oci.groups", "further groups of the first process", "GROUP,…", kinds: [.application], accepts: anything),
+        option("oci.userns", "`private` or `host`: ids inside are the host's", "word", kinds: containers) {
+            $0 == "private" || $0 == "host"
+        },
+        option(
+            "oci.pid", "`private`, `host` or `instance:NAME`: whose processes it sees", "word", kinds: [.application]
+        ) {
+            OptionForms.namespace($0, words: ["private", "host"])
+        },
+        option(
+            "oci.ipc", "`private`, `shareable`, `none`, `host` or `instance:NAME`: shared memory and queues", "word",
+            kinds: [.application]
+        ) { OptionForms.namespace($0, words: ["private", "shareable", "none", "host"]) },
+        option("oci.uts", "`private` or `host`: whose host name it has", "word", kinds: [.application]) {
+            $0 == "private" || $0 == "host"
+        },
+        option(
+            "oci.oom_score_adj", "how soon the kernel kills it when memory runs out", "-1000 to 1000", kinds: containers
+        ) { Int($0).map { (-1000...1000).contains($0) } ?? false },
+        option(
+            "health.test", "command that tells whether it is well, in Docker's form; `[\"NONE\"]` is none",
+            "JSON array", live: true
+        ) { OptionForms.healthTest($0) != nil },
+        option("health.interval", "time between two tests; 30 s", "duration", live: true, accepts: duration),
+        option("health.timeout", "time that a test may take; 30 s", "duration", live: true, accepts: duration),
+        option(
+            "health.start_period", "time in which failures do not count; 0", "duration", live: true, accepts: duration),
+        option(
+            "health.start_interval", "time between two tests of the start period; 5 s", "duration", live: true,
+            accepts: duration),
+        option("health.retries", "failures in a row that make it unhealthy; 3", "count", live: true) {
+            Int($0).map { (0...1000).contains($0) } ?? false
+        },
+        option("health.on_failure", "`none`, `restart`, `stop` or `kill` when it is unhealthy", "word", live: true) {
+            ["none", "restart", "stop", "kill"].contains($0)
+        },
+        option("logs.driver", "`json-file` and `local` keep output, `none` keeps nothing", "word") {
+            ["json-file", "local", "none"].contains($0)
+        },
         family("environment.", "environment variable of the first process and of exec"),
         family("user.", "free for users: labels and notes"),
         family("image.", "properties of the image the instance was made from"),
@@ -122,6 +200,7 @@ public struct OptionCatalog: Sendable {
                     "configuration key \(Names.quoted(key)) does not apply to the kind \(kind.rawValue)",
                     hint: "it is for: " + option.kinds.map(\.rawValue).sorted().joined(separator: ", "))
             }
+            try checkFamily(option, key)
             guard value.utf8.count <= 1 << 20, !value.utf8.contains(0) else {
                 throw EngineError(.invalidArgument, "the value of \(Names.quoted(key)) is too long or has a NUL byte")
             }
@@ -130,6 +209,21 @@ public struct OptionCatalog: Sendable {
                     .invalidArgument, "\(Names.quoted(value)) is not a value of \(option.key)",
                     hint: "\(option.summary): \(option.form)")
             }
+        }
+    }
+
+    /// Of some families only certain members exist.
+    private static func checkFamily(_ option: Option, _ key: String) throws {
+        let member = String(key.dropFirst(option.key.utf8.count))
+        if option.key == "limits.kernel.", !OptionForms.kernelLimits.contains(member) {
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(member)) is not a resource limit",
+                hint: "limits: " + OptionForms.kernelLimits.sorted().joined(separator: ", "))
+        }
+        if option.key == "linux.sysctl.", !OptionForms.isOwnSysctl(member) {
+            throw EngineError(
+                .invalidArgument, "the kernel setting \(Names.quoted(member)) is the host's, not an instance's own",
+                hint: "settable are net.*, fs.mqueue.*, kernel.shm*, kernel.msg*, kernel.sem and kernel.domainname")
         }
     }
 
@@ -151,6 +245,7 @@ public struct OptionCatalog: Sendable {
     private static let bound: @Sendable (String) -> Bool = {
         Double($0).map { $0 >= 0.001 && $0 <= 31_536_000 } ?? false
     }
+    private static let duration: @Sendable (String) -> Bool = { OptionForms.duration($0) != nil }
     private static let words: @Sendable (String) -> Bool = { CommandLineText.parse($0) != nil }
     private static let capabilities: @Sendable (String) -> Bool = { text in
         text.split(separator: ",").allSatisfy { word in
@@ -171,10 +266,12 @@ public struct OptionCatalog: Sendable {
         option(key, summary, "true or false", kinds: kinds) { Units.bool($0) != nil }
     }
 
-    private static func family(_ prefix: String, _ summary: String) -> Option {
+    private static func family(
+        _ prefix: String, _ summary: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases),
+        live: Bool = true, accepts: @escaping @Sendable (String) -> Bool = anything
+    ) -> Option {
         Option(
-            key: prefix, isPrefix: true, kinds: Set(InstanceKind.allCases), summary: summary, form: "text", live: true,
-            accepts: anything)
+            key: prefix, isPrefix: true, kinds: kinds, summary: summary, form: "text", live: live, accepts: accepts)
     }
 }
 

@@ -10,15 +10,19 @@ struct PlanBuilder {
     /// Bytes of memory of the host.
     let hostMemory: Int64
 
-    func plan(root: RootSource, identity: IDRange?, network: NetworkMode, disks: [MountSpec]) throws -> LaunchPlan {
+    func plan(
+        root: RootSource, identity: IDRange?, network: NetworkMode, disks: [MountSpec],
+        options: ContainerOptions = ContainerOptions()
+    ) throws -> LaunchPlan {
         let security = merged.security
         var log = LogOptions(path: layout.log(of: record.id))
         if let size = merged.config["logs.max_size"].flatMap(Units.bytes) { log.maxSize = size }
         if let files = merged.config["logs.files"].flatMap(Int.init) { log.files = files }
-        return LaunchPlan(
+        if merged.config["logs.driver"] == "none" { log.path = "" }
+        var plan = LaunchPlan(
             id: record.id, name: record.name, kind: record.kind,
             hostname: merged.config["hostname"] ?? record.name, root: root, process: try process(),
-            identity: security.privileged ? nil : identity, mounts: disks, network: network,
+            identity: security.privileged || options.sharesUsers ? nil : identity, mounts: disks, network: network,
             limits: try merged.limits(hostMemory: hostMemory),
             security: SecurityOptions(
                 privileged: security.privileged, nesting: security.nesting, readOnlyRoot: security.readOnlyRoot,
@@ -26,6 +30,8 @@ struct PlanBuilder {
                 addCapabilities: security.add, dropCapabilities: security.drop, seccomp: security.seccomp),
             stdio: stdio, log: log, runDirectory: layout.run(of: record.id),
             stateDirectory: layout.state(of: record.id), config: merged.config, devices: merged.devices)
+        plan.options = options
+        return plan
     }
 
     /// Program, arguments and environment of the first process: the instance's keys over the image's.

@@ -32,14 +32,18 @@ enum Units {
         }
     }
 
-    /// `25ms/100ms` as microseconds; nil if it is not of that form or out of cpu.cfs_period_us's range (1 ms to 1 s).
+    /// `25ms/100ms` or `25000us/100000us` as microseconds; nil if it is not of that form or out of
+    /// cpu.cfs_period_us's range (1 ms to 1 s).
     static func quota(_ text: String) -> Limits.CPUQuota? {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ $0.hasSuffix("ms") }),
-            let quota = Int64(parts[0].dropLast(2)), let period = Int64(parts[1].dropLast(2)),
-            (1...1000).contains(period), quota >= 1, quota <= 1_000_000
+        func time(_ text: Substring) -> Int64? {
+            guard let number = Int64(text.dropLast(2)), (1...1_000_000_000).contains(number) else { return nil }
+            return text.hasSuffix("ms") ? number * 1000 : text.hasSuffix("us") ? number : nil
+        }
+        guard parts.count == 2, let quota = time(parts[0]), let period = time(parts[1]),
+            (1000...1_000_000).contains(period), (1000...1_000_000_000).contains(quota)
         else { return nil }
-        return Limits.CPUQuota(quota: quota * 1000, period: period * 1000)
+        return Limits.CPUQuota(quota: quota, period: period)
     }
 
     /// Whether `text` is a cpuset(7) list: `0-3,8`.

@@ -37,7 +37,10 @@ public struct Cgroup: Sendable {
     }
 
     func path(of controller: String) -> String? {
-        folders.first { $0.isUnified ? host.layout.isUnified : $0.controllers.contains(controller) }?.path
+        folders.first {
+            $0.isUnified
+                ? host.layout.isUnified : $0.controllers.contains(CgroupLayout.legacyName(controller))
+        }?.path
     }
 
     // MARK: - Making
@@ -115,6 +118,8 @@ public struct Cgroup: Sendable {
         case EINVAL, ERANGE, ENODEV:
             throw EngineError(
                 .invalidArgument, "\(setting.key)=\(setting.value) is refused by the kernel (\(setting.file))")
+        case ENOENT:
+            throw EngineError(.unsupported, "this host cannot do \(setting.key): its kernel has no \(setting.file)")
         default: throw EngineError.cgroup(-result, "write '\(setting.value)' to \(folder)/\(setting.file)")
         }
     }

@@ -36,10 +36,12 @@ public struct CgroupLayout: Sendable, Hashable {
     /// Whether v1 is in use with a unified tree beside it.
     public var isHybrid: Bool { !hierarchies.isEmpty && unified != nil }
 
-    /// The v1 tree of a controller.
+    /// The v1 tree of a controller; `io` is called `blkio` there.
     public func hierarchy(of controller: String) -> Hierarchy? {
-        hierarchies.first { $0.controllers.contains(controller) }
+        hierarchies.first { $0.controllers.contains(Self.legacyName(controller)) }
     }
+
+    static func legacyName(_ controller: String) -> String { controller == "io" ? "blkio" : controller }
 
     /// Reads the layout out of a text in the format of `/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)).
     ///

@@ -65,8 +65,11 @@ public struct MachineDriver: InstanceDriver {
         guard case .disk(let disk) = plan.root else {
             throw EngineError(.invalidArgument, "machine \(plan.name) needs a disk as its root")
         }
-        if case .host = plan.network {
-            throw EngineError(.unsupported, "machine \(plan.name) cannot use the host's own network")
+        switch plan.network {
+        case .host, .instance:
+            throw EngineError(
+                .unsupported, "machine \(plan.name) cannot use the network of the host or of another instance")
+        case .none, .endpoints: break
         }
         _ = try await qemu.version()
         let run = try RootDirectory(path: plan.runDirectory, confinement: .beneath)

@@ -14,6 +14,19 @@ public struct Limits: Sendable, Hashable, Codable {
     /// Number of processes and threads (`limits.processes`).
     public var processes: Int64?
 
+    /// Bytes that are kept for it when the host runs short (`limits.memory.reservation`).
+    public var memoryReservation: Int64?
+    /// Bytes of swap beside `memory` (`limits.memory.swap`); -1 is without bound. Nil with a memory limit: none.
+    public var swap: Int64?
+    /// 0 to 100 (`limits.memory.swappiness`).
+    public var swappiness: Int?
+    /// Weight of its processor time under contention, 2 to 262144, 1024 being the usual (`limits.cpu.shares`).
+    public var cpuShares: Int?
+    /// Memory nodes it may use, in cpuset(7) list format (`limits.cpu.nodes`).
+    public var memoryNodes: String?
+    /// Weight of its disk traffic, 10 to 1000 (`limits.disk.weight`).
+    public var diskWeight: Int?
+
     /// `quota` microseconds of processor time in each `period` microseconds.
     public struct CPUQuota: Sendable, Hashable, Codable {
         public var quota: Int64

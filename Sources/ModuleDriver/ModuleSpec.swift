@@ -40,7 +40,8 @@ struct ModuleSpec {
         case .endpoints(let endpoints):
             hasNetwork = !endpoints.isEmpty
             if hasNetwork { binds.append(Sandbox.Bind(source: try resolver(endpoints), target: "/etc/resolv.conf")) }
-        case .host: throw EngineError(.unsupported, "a module cannot use the host's network")
+        case .host, .instance:
+            throw EngineError(.unsupported, "a module cannot use the network of the host or of another instance")
         }
         if hasNetwork { arguments.append("--network") }
         for (index, mount) in plan.mounts.enumerated() {

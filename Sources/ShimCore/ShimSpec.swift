@@ -21,6 +21,9 @@ public struct ShimSpec: Sendable, Equatable {
     public var identity: Identity?
     /// A network namespace, owned by the user namespace if there is one, with its loopback up; else the host's.
     public var newNetwork: Bool
+    /// Namespaces of others that the instance lives in: they are held as `ns/<name>` in the run directory. With `user`
+    /// no user namespace is made and `identity` says how that one maps; with `net` none of its own is made.
+    public var joins: [Join]
     /// Done in order in the shim's private mount namespace, which follows the host's (slave propagation).
     public var mounts: [ShimMount]
     /// Folders of control groups; the first process writes itself into `cgroup.procs` of each before it is executed.
@@ -33,6 +36,18 @@ public struct ShimSpec: Sendable, Equatable {
         public init(base: UInt32, size: UInt32) {
             self.base = base
             self.size = size
+        }
+    }
+
+    /// One namespace of another process.
+    public struct Join: Sendable, Equatable {
+        /// As in /proc/<pid>/ns: `user`, `net`, `pid`, `ipc`, `uts`.
+        public var name: String
+        /// Absolute path of the namespace's file.
+        public var path: String
+        public init(name: String, path: String) {
+            self.name = name
+            self.path = path
         }
     }
 
@@ -52,8 +67,8 @@ public struct ShimSpec: Sendable, Equatable {
     public init(
         directory: String, logPath: String = "", logMaxSize: Int64 = 16 << 20, logFiles: Int = 3,
         terminal: Bool = false, openStdin: Bool = false, stdinOnce: Bool = false, columns: UInt16 = 0,
-        rows: UInt16 = 0, identity: Identity? = nil, newNetwork: Bool = false, mounts: [ShimMount] = [],
-        cgroups: [String] = [], launch: Launch
+        rows: UInt16 = 0, identity: Identity? = nil, newNetwork: Bool = false, joins: [Join] = [],
+        mounts: [ShimMount] = [], cgroups: [String] = [], launch: Launch
     ) {
         self.directory = directory
         self.logPath = logPath
@@ -66,6 +81,7 @@ public struct ShimSpec: Sendable, Equatable {
         self.rows = rows
         self.identity = identity
         self.newNetwork = newNetwork
+        self.joins = joins
         self.mounts = mounts
         self.cgroups = cgroups
         self.launch = launch
@@ -86,6 +102,12 @@ public enum ShimMount: Sendable, Equatable {
     case emptyFile(target: String)
     /// A tmpfs at the folder `target` (made if missing), nosuid and nodev; `options` as for mount(8) -o.
     case tmpfs(target: String, options: String)
+    /// The mount at `source` as the process `process` sees it at the folder `target` (made if missing).
+    case bindFrom(process: UInt32, source: String, target: String)
+    /// A tmpfs at the folder `target` (made if missing) on which device files work.
+    case deviceFolder(target: String)
+    /// A device file. `uid` and `gid` are ids inside; `mode` has the permission bits only.
+    case device(target: String, isBlock: Bool, major: UInt32, minor: UInt32, mode: UInt32, uid: UInt32, gid: UInt32)
 }
 
 /// A process that the shim starts itself.

@@ -2,7 +2,7 @@
 // and daemon may be of different releases for as long as an instance runs, but these values only pass when a shim is
 // spawned (same release) or over a socket whose first byte tells the version.
 
-private let specMagic: UInt32 = 0x4953_0001
+private let specMagic: UInt32 = 0x4953_0002
 private let execMagic: UInt32 = 0x4958_0001
 
 extension ShimSpec {
@@ -24,6 +24,8 @@ extension ShimSpec {
             out.put(identity.size)
         }
         out.put(newNetwork)
+        out.put(joins.map { $0.name })
+        out.put(joins.map { $0.path })
         out.put(UInt32(mounts.count))
         for mount in mounts { mount.encode(&out) }
         out.put(cgroups)
@@ -53,6 +55,11 @@ extension ShimSpec {
         rows = try input.uint16()
         identity = try input.bool() ? Identity(base: try input.uint32(), size: try input.uint32()) : nil
         newNetwork = try input.bool()
+        let names = try input.strings()
+        let paths = try input.strings()
+        guard names.count == paths.count else { throw DecodingFailure.malformed }
+        joins = []
+        for (index, name) in names.enumerated() { joins.append(Join(name: name, path: paths[index])) }
         let count = try input.count(ofItemsOf: 5)
         mounts = []
         for _ in 0..<count { mounts.append(try ShimMount(&input)) }
@@ -92,6 +99,19 @@ extension ShimMount {
             out.put(UInt8(4))
             out.put(target)
             out.put(options)
+        case .deviceFolder(let target):
+            out.put(UInt8(5))
+            out.put(target)
+        case .device(let target, let isBlock, let major, let minor, let mode, let uid, let gid):
+            out.put(UInt8(6))
+            out.put(target)
+            out.put(isBlock)
+            for number in [major, minor, mode, uid, gid] { out.put(number) }
+        case .bindFrom(let process, let source, let target):
+            out.put(UInt8(7))
+            out.put(process)
+            out.put(source)
+            out.put(target)
         }
     }
 
@@ -105,6 +125,14 @@ extension ShimMount {
                 target: try input.string(), volatile: try input.bool())
         case 3: self = .emptyFile(target: try input.string())
         case 4: self = .tmpfs(target: try input.string(), options: try input.string())
+        case 5: self = .deviceFolder(target: try input.string())
+        case 6:
+            self = .device(
+                target: try input.string(), isBlock: try input.bool(), major: try input.uint32(),
+                minor: try input.uint32(), mode: try input.uint32(), uid: try input.uint32(), gid: try input.uint32())
+        case 7:
+            self = .bindFrom(
+                process: try input.uint32(), source: try input.string(), target: try input.string())
         default: throw DecodingFailure.malformed
         }
     }

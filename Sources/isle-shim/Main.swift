@@ -5,6 +5,7 @@ import CHost
 @main
 struct IsleShim {
     static func main() {
+        if let program = ContainerInit.program() { ContainerInit.run(program) }
         let spec: ShimSpec
         switch readSpec() {
         case .success(let value): spec = value
@@ -73,7 +74,8 @@ struct IsleShim {
         let signals = try check(isle_child_signals(), "waiting for signals")
         let directory = try check(isle_open_path(spec.directory), "opening the run directory " + spec.directory)
         let log = try Log(spec)
-        let namespaces = try Namespaces(identity: spec.identity, network: spec.newNetwork)
+        let namespaces = try Namespaces(
+            identity: spec.identity, network: spec.newNetwork, joins: spec.joins)
         try Mounts.enterNamespace()
         try namespaces.show(in: spec.directory)
         let mounts = Mounts(namespaces: namespaces, identity: spec.identity, directory: spec.directory)
@@ -90,7 +92,7 @@ struct IsleShim {
     }
 
     private static func removeFiles(_ directory: String) {
-        for name in ["shim.sock", "shim.pid", "exit.new", "ns/user", "ns/net", "empty"] {
+        for name in ["shim.sock", "shim.pid", "exit.new", "ns/user", "ns/net", "ns/pid", "ns/ipc", "ns/uts", "empty"] {
             _ = isle_unlink(directory + "/" + name)
         }
         _ = isle_rmdir(directory + "/ns")

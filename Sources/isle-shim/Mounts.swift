@@ -33,6 +33,16 @@ struct Mounts {
         case .tmpfs(let target, let options):
             try makeFolder(target)
             try check(isle_mount("tmpfs", target, 1, options), "mounting a tmpfs at " + target)
+        case .bindFrom(let process, let source, let target):
+            try makeFolder(target)
+            try attach(source, of: process, target)
+        case .deviceFolder(let target):
+            try makeFolder(target)
+            try check(isle_mount_devices(target, "mode=0711,size=64k"), "mounting a tmpfs at " + target)
+        case .device(let target, let isBlock, let major, let minor, let mode, let uid, let gid):
+            let base = identity?.base ?? 0
+            try check(isle_mknod(target, isBlock ? 1 : 0, major, minor, mode), "making the device file " + target)
+            try check(isle_chown_path(target, base &+ uid, base &+ gid), "giving away the device file " + target)
         }
     }
 
@@ -45,6 +55,22 @@ struct Mounts {
     {
         let tree = try openTree(
             source, recursive: recursive, attributes: attributes, userNamespace: shifted ? namespaces.user : -1)
+        defer { isle_close(tree) }
+        try check(isle_attach_tree(tree, target), "mounting " + source + " at " + target)
+    }
+
+    /// Mounts belong to a namespace: the copy is made in the other's, where the kernel resolves `source` below the
+    /// root of that process, and attached in ours.
+    private func attach(_ source: String, of process: UInt32, _ target: String) throws(ShimFailure) {
+        let path = "/proc/" + decimal(Int32(clamping: process)) + "/ns/mnt"
+        let other = try check(isle_open_read(path), "opening the namespace " + path)
+        defer { isle_close(other) }
+        let own = try check(isle_open_read("/proc/self/ns/mnt"), "opening the own mount namespace")
+        defer { isle_close(own) }
+        try check(isle_setns(other, Int32(ISLE_NEWNS)), "entering the namespace " + path)
+        let tree = isle_open_tree(source, 0)
+        try check(isle_setns(own, Int32(ISLE_NEWNS)), "returning to the own mount namespace")
+        try check(tree, "opening " + source + " of process " + decimal(Int32(clamping: process)))
         defer { isle_close(tree) }
         try check(isle_attach_tree(tree, target), "mounting " + source + " at " + target)
     }

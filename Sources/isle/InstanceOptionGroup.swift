@@ -70,6 +70,8 @@ struct InstanceOptionGroup: ParsableArguments {
     @Option(help: ArgumentHelp("Instructions that a module may execute.", valueName: "number")) var fuel: String?
     @Option(help: ArgumentHelp("Wall time that a module may take.", valueName: "time")) var timeout: String?
 
+    @OptionGroup(title: "Container options") var container: ContainerOptionGroup
+
     enum PullPolicy: String, ExpressibleByArgument, CaseIterable { case missing, always, never }
 
     func validate() throws {
@@ -118,6 +120,8 @@ struct InstanceOptionGroup: ParsableArguments {
         options.disk = disk
         options.terminal = tty
         options.input = interactive
+        options.flags = container.flags
+        options.isBlockDevice = LocalFile.isBlockDevice
         options.fuel = fuel
         options.timeout = timeout
         options.currentDirectory = Environment.currentDirectory

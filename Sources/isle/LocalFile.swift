@@ -42,6 +42,12 @@ enum LocalFile {
         return Int64(status.st_size)
     }
 
+    /// Whether `path` is a block device.
+    @Sendable static func isBlockDevice(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFBLK
+    }
+
     /// The last part of `path`.
     static func name(of path: String) -> String { String(path.split(separator: "/").last ?? "") }
 }

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -132,6 +133,28 @@ static inline void isle_default_signals(void) {
     sigprocmask(SIG_SETMASK, &set, 0);
 }
 
+static inline void isle_block_signals(void) {
+    sigset_t set;
+    sigfillset(&set);
+    sigprocmask(SIG_SETMASK, &set, 0);
+}
+
+/// Waits for any signal and gives its number; all are blocked.
+static inline int isle_wait_signal(void) {
+    sigset_t set;
+    int number = 0;
+    sigfillset(&set);
+    return sigwait(&set, &number) == 0 ? number : -1;
+}
+
+static inline int isle_signal_child(void) { return SIGCHLD; }
+
+/// Makes the process the leader of a group of its own, the foreground one if standard input is its terminal.
+static inline void isle_lead_foreground(void) {
+    setpgid(0, 0);
+    if (isatty(0)) tcsetpgrp(0, getpgrp());
+}
+
 static inline int isle_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0; }
 static inline int isle_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ? -errno : 0; }
 static inline int isle_parent(void) { return getppid(); }
@@ -227,6 +250,15 @@ static inline int isle_terminal_peer(int master) {
 static inline int isle_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0) < 0 ? -errno : 0; }
 static inline int isle_chown(int fd, unsigned uid, unsigned gid) { return fchown(fd, uid, gid) < 0 ? -errno : 0; }
 
+/// A block or character device file with these permission bits, whatever the umask.
+static inline int isle_mknod(const char *path, int block, unsigned major, unsigned minor, unsigned mode) {
+    if (mknod(path, (block ? S_IFBLK : S_IFCHR) | (mode & 0777), makedev(major, minor)) < 0) return -errno;
+    return chmod(path, mode & 0777) < 0 ? -errno : 0;
+}
+static inline int isle_chown_path(const char *path, unsigned uid, unsigned gid) {
+    return lchown(path, uid, gid) < 0 ? -errno : 0;
+}
+
 // ---- namespaces and mounts
 
 static inline int isle_unshare(int flags) { return unshare(flags) < 0 ? -errno : 0; }
@@ -261,6 +293,11 @@ static inline int isle_bind(const char *source, const char *target) {
 static inline int isle_mount(const char *type, const char *target, int nosuid, const char *options) {
     unsigned long flags = MS_NODEV | (nosuid ? MS_NOSUID : 0);
     return mount(type, target, type, flags, options) < 0 ? -errno : 0;
+}
+
+/// A tmpfs on which device files work.
+static inline int isle_mount_devices(const char *target, const char *options) {
+    return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0 ? -errno : 0;
 }
 
 static inline int isle_remount_readonly(const char *target) {
