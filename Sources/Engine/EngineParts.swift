@@ -15,6 +15,12 @@ public struct EngineParts: Sendable {
     public var folders: any FolderStore
     public var events: EventBus
     public var logger: Logger
+    /// Where the host ids of unprivileged instances begin, unless others are given: far from those that useradd(8)
+    /// hands out.
+    public static let standardFirstID: UInt32 = 0x7000_0000
+    /// How many ranges of 65536 ids there are, unless another number is given.
+    public static let standardIDSlots = 4000
+
     /// Bytes of memory of the host.
     public var hostMemory: Int64
     /// First host id and number of ranges of 65536 ids for unprivileged instances.
@@ -28,7 +34,7 @@ public struct EngineParts: Sendable {
         disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource, folders: any FolderStore,
         events: EventBus = EventBus(),
         logger: Logger,
-        hostMemory: Int64, firstID: UInt32 = 0x7000_0000, idSlots: Int = 4000,
+        hostMemory: Int64, firstID: UInt32 = Self.standardFirstID, idSlots: Int = Self.standardIDSlots,
         checks: [@Sendable () async -> [HostCheck]] = []
     ) {
         self.layout = layout

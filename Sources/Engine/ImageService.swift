@@ -91,7 +91,7 @@ public actor ImageService {
         progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> ImageRecord {
         if let base = BaseName(name) { return try await bootstrap(base, progress: progress) }
-        var failure: (any Error)?
+        var failure: EngineError?
         for reference in try parts.source.candidates(name) {
             do {
                 return try await withLease(reference) {
@@ -106,7 +106,11 @@ public actor ImageService {
                 failure = failure ?? error
             }
         }
-        throw failure ?? Self.missing(name)
+        guard let failure else { throw Self.missing(name) }
+        throw EngineError(
+            failure.code, "image \(Names.quoted(name)) is not here and cannot be pulled",
+            hint: failure.hint ?? "isle image list shows those that are here", resource: "image \(name)",
+            cause: failure)
     }
 
     public func push(

@@ -52,7 +52,11 @@ struct Composition {
             layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
             disks: disks, network: network, source: depot,
             folders: HostFolders(), events: events, logger: logger, hostMemory: Self.hostMemory,
-            checks: [{ await network.check() }])
+            checks: [
+                { await network.check() },
+                { [IDRangeCheck.host(first: EngineParts.standardFirstID, slots: EngineParts.standardIDSlots)] },
+                { await depot.check() },
+            ])
         engine = Engine(parts: parts, network: standardNetwork)
         door = RESTDoor(
             engine: engine,
