@@ -150,7 +150,8 @@ let package = Package(
         tests(
             "RESTDoor",
             [
-                "Model", "Engine", "StateStore", "DriverKit", "DoorKit", "WireTypes", "LinuxHost", "CHost",
+                "Model", "Engine", "EngineTesting", "StateStore", "DriverKit", "DoorKit", "WireTypes", "LinuxHost",
+                "CHost",
                 hummingbirdCore, httpTypes, nioCore, logging,
             ]),
         tests("DoorKit", ["Model", "LinuxHost", hummingbird, nioCore, httpTypes, logging]),

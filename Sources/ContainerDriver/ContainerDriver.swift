@@ -172,10 +172,15 @@ public final class ContainerDriver: InstanceDriver {
         var mounts: [ShimMount] = [
             .idmap(source: overlay.layersDirectory, target: paths.layers),
             .idmap(source: overlay.instanceDirectory, target: paths.instance),
-            .overlay(
-                lower: overlay.lower.map { "\(paths.layers)/\($0)" }, upper: "\(paths.instance)/\(overlay.upper)",
-                work: "\(paths.instance)/\(overlay.work)", target: paths.rootfs, volatile: false),
         ]
+        if let frozen = overlay.frozenDirectory, !overlay.frozen.isEmpty {
+            mounts.append(.idmap(source: frozen, target: paths.frozen))
+        }
+        mounts.append(
+            .overlay(
+                lower: overlay.frozen.map { "\(paths.frozen)/\($0)" } + overlay.lower.map { "\(paths.layers)/\($0)" },
+                upper: "\(paths.instance)/\(overlay.upper)", work: "\(paths.instance)/\(overlay.work)",
+                target: paths.rootfs, volatile: false))
         for (mount, target) in zip(plan.mounts, sources) {
             mounts.append(
                 mount.idMapped

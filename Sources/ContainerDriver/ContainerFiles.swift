@@ -15,7 +15,7 @@ extension ContainerDriver {
         try checkReachable(paths.directory)
         for (folder, mode) in [
             (paths.bundle, 0o700), (paths.runtimeState, 0o700), (paths.files, 0o711), (paths.mounts, 0o711),
-            (paths.rootfs, 0o711), (paths.layers, 0o711), (paths.instance, 0o711),
+            (paths.rootfs, 0o711), (paths.layers, 0o711), (paths.frozen, 0o711), (paths.instance, 0o711),
         ] as [(String, UInt32)] {
             try HostFiles.makeDirectory(folder, mode: mode)
         }

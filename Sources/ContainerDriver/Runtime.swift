@@ -76,6 +76,7 @@ struct ContainerPaths: Sendable, Hashable {
     var files: String { "\(directory)/etc" }
     var mounts: String { "\(directory)/mounts" }
     var layers: String { "\(directory)/layers" }
+    var frozen: String { "\(directory)/frozen" }
     var instance: String { "\(directory)/instance" }
     /// Where the shim makes device files, and holds the shared memory of another instance.
     var devices: String { "\(directory)/devices" }

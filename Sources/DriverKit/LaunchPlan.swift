@@ -82,6 +82,10 @@ public struct OverlayRoot: Sendable, Hashable {
     public var layersDirectory: String
     /// Paths below `layersDirectory`, topmost layer first; at least one.
     public var lower: [String]
+    /// What the instance wrote until it was snapshot or copied lies above those layers: the folder that holds such
+    /// frozen parts, absolute, and paths below it, topmost first. One idmapped mount of it serves them all.
+    public var frozenDirectory: String?
+    public var frozen: [String]
     /// The folder that holds `upper` and `work`, absolute, of this instance alone.
     public var instanceDirectory: String
     /// Names below `instanceDirectory`.
@@ -89,11 +93,13 @@ public struct OverlayRoot: Sendable, Hashable {
     public var work: String
 
     public init(
-        layersDirectory: String, lower: [String], instanceDirectory: String, upper: String = "upper",
-        work: String = "work"
+        layersDirectory: String, lower: [String], frozenDirectory: String? = nil, frozen: [String] = [],
+        instanceDirectory: String, upper: String = "upper", work: String = "work"
     ) {
         self.layersDirectory = layersDirectory
         self.lower = lower
+        self.frozenDirectory = frozenDirectory
+        self.frozen = frozen
         self.instanceDirectory = instanceDirectory
         self.upper = upper
         self.work = work

@@ -1,10 +1,9 @@
 public import Model
 
-/// Keeps unpacked layers and the writable part of each instance's root filesystem.
+/// Keeps unpacked layers of images.
 ///
 /// A **layer** is named by the digest of its uncompressed tar (OCI `diff_id`, `sha256:…`), is unpacked once,
-/// never changes and is shared by all instances. A **root** is the writable folder of one instance over a list of
-/// layers. Owner ids on disk are the image's own. Unpacking is atomic: a layer is there whole or not at all,
+/// never changes and is shared by all instances. Owner ids on disk are the image's own. Unpacking is atomic: a layer is there whole or not at all,
 /// whatever happens in between; what a crash left is removed by `recover`.
 public protocol Snapshotter: Sendable {
     func contains(layer: String) async throws -> Bool
@@ -17,14 +16,8 @@ public protocol Snapshotter: Sendable {
     func has(path: String, layer: String) async throws -> Bool
     /// Every layer with the bytes it occupies on disk.
     func layers() async throws -> [String: Int64]
-    /// Makes an empty writable folder over `layers`, lowest first. `alreadyExists` if the instance has one.
-    func prepare(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot
-    /// The root of an instance that was prepared before. `notFound` if there is none.
-    func root(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot
-    /// Removes the writable folder and all in it. No error if it is not there.
-    func discard(_ id: InstanceID) async throws
-    /// Bytes that the instance's writable folder occupies on disk.
-    func usage(_ id: InstanceID) async throws -> Int64
+    /// Where the layers (lowest first) lie, for mounting. `notFound` if one is not unpacked.
+    func stack(_ layers: [String]) async throws -> LayerStack
     /// Removes what interrupted work left; called once at start, before anything else.
     func recover() async throws
 }

@@ -52,6 +52,8 @@ struct Devices: Sendable {
     var proxies: [Proxy] = []
     /// Bytes (`size` of the root disk); nil if not stated.
     var rootSize: Int64?
+    /// The pool that the root disk names.
+    var rootPool: String?
 
     /// Checks every device and gives it its type; errors name the device and the key.
     init(_ devices: [String: [String: String]]) throws {
@@ -143,7 +145,7 @@ struct Devices: Sendable {
             throw reader.error("path", target, "an absolute path inside the instance, without '..'")
         }
         if target == "/" {
-            _ = reader.take("pool")
+            rootPool = reader.take("pool")
             if let size = reader.take("size") {
                 guard let bytes = Units.bytes(size), bytes > 0 else {
                     throw reader.error("size", size, "a size, as 10GiB")

@@ -10,6 +10,7 @@ public struct Engine: Sendable {
     public let networks: NetworkService
     public let volumes: VolumeService
     public let profiles: ProfileService
+    public let pools: PoolService
     public let operations: OperationService
     public let events: EventBus
     public let layout: HostLayout
@@ -24,13 +25,14 @@ public struct Engine: Sendable {
         layout = parts.layout
         operations = OperationService(events: parts.events)
         profiles = ProfileService(store: parts.store, events: parts.events)
+        pools = PoolService(parts: parts)
         networks = NetworkService(parts: parts)
         volumes = VolumeService(store: parts.store, events: parts.events, layout: parts.layout, folders: parts.folders)
-        images = ImageService(parts: parts)
+        images = ImageService(parts: parts, pools: pools)
         instances = InstanceService(
             parts: parts,
             services: InstanceService.ServiceSet(
-                profiles: profiles, networks: networks, volumes: volumes, images: images))
+                profiles: profiles, networks: networks, volumes: volumes, images: images, pools: pools))
     }
 
     /// Takes over what an earlier daemon left, cleans up after a crash, and starts what should run.
@@ -39,6 +41,7 @@ public struct Engine: Sendable {
         try await parts.snapshotter.recover()
         try await parts.folders.remove(layout.temporary)
         try Folders.make(layout)
+        try await pools.load()
         try await networks.load(standard: standardNetwork)
         try await profiles.load(network: standardNetwork.name)
         try await volumes.load()

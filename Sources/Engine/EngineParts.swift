@@ -9,6 +9,8 @@ public struct EngineParts: Sendable {
     public var store: StateStore
     public var drivers: [any InstanceDriver]
     public var snapshotter: any Snapshotter
+    /// The first is the one of the standard pool.
+    public var storage: [any StorageDriver]
     public var disks: any DiskMaker
     public var network: any NetworkDriver
     public var source: any ImageSource
@@ -31,7 +33,8 @@ public struct EngineParts: Sendable {
 
     public init(
         layout: HostLayout, store: StateStore, drivers: [any InstanceDriver], snapshotter: any Snapshotter,
-        disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource, folders: any FolderStore,
+        storage: [any StorageDriver], disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource,
+        folders: any FolderStore,
         events: EventBus = EventBus(),
         logger: Logger,
         hostMemory: Int64, firstID: UInt32 = Self.standardFirstID, idSlots: Int = Self.standardIDSlots,
@@ -41,6 +44,7 @@ public struct EngineParts: Sendable {
         self.store = store
         self.drivers = drivers
         self.snapshotter = snapshotter
+        self.storage = storage
         self.disks = disks
         self.network = network
         self.source = source

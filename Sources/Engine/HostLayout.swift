@@ -18,6 +18,8 @@ public struct HostLayout: Sendable, Hashable {
     public var kernels: String { state + "/kernels" }
     public var modules: String { state + "/modules" }
     public var volumes: String { state + "/volumes" }
+    /// Folders of storage pools that name no other.
+    public var pools: String { state + "/pools" }
     public var temporary: String { state + "/tmp" }
     public var instances: String { state + "/instances" }
     public var socket: String { run + "/isle.socket" }

@@ -22,7 +22,8 @@ extension ImageService {
         }
         let layers = image.layers.map(\.diffID)
         switch instance.kind {
-        case .application, .system: _ = try await parts.snapshotter.prepare(instance.id, layers: layers)
+        case .application, .system:
+            _ = try await pools.pool(of: instance).prepare(instance.id, over: parts.snapshotter.stack(layers))
         case .machine: _ = try await disk(for: instance, image: image, merged: merged)
         case .module: break
         }
@@ -35,7 +36,8 @@ extension ImageService {
         }
         switch instance.kind {
         case .application, .system:
-            return .overlay(try await parts.snapshotter.root(instance.id, layers: image.layers.map(\.diffID)))
+            let layers = try await parts.snapshotter.stack(image.layers.map(\.diffID))
+            return .overlay(try await pools.pool(of: instance).root(instance.id, over: layers))
         case .machine:
             return .disk(try await disk(for: instance, image: image, merged: merged))
         case .module:
@@ -47,7 +49,7 @@ extension ImageService {
     }
 
     private func disk(for instance: InstanceRecord, image: ImageRecord, merged: MergedConfig) async throws -> DiskRoot {
-        let directory = parts.layout.state(of: instance.id)
+        let directory = try await pools.pool(of: instance).diskFolder(instance.id)
         let size = try Devices(merged.devices).rootSize
         if image.content == .disk {
             guard let layer = image.layers.first else {
@@ -64,9 +66,14 @@ extension ImageService {
             instance.id, layers: image.layers.map(\.diffID), directory: directory, size: size)
     }
 
-    /// Removes what `makeRoot` and drivers made for an instance, its logs included.
-    func removeFiles(of id: InstanceID) async throws {
-        try await parts.folders.remove(parts.layout.run(of: id))
-        try await parts.folders.remove(parts.layout.state(of: id))
+    /// Removes what `makeRoot` and drivers made for an instance, its snapshots and logs included.
+    func removeFiles(of instance: InstanceRecord) async throws {
+        let pool = try await pools.pool(of: instance)
+        for snapshot in try await parts.store.snapshots().records where snapshot.instance.id == instance.id {
+            try await pool.discard(.snapshot(snapshot.id))
+        }
+        try await pool.discard(.instance(instance.id))
+        try await parts.folders.remove(parts.layout.run(of: instance.id))
+        try await parts.folders.remove(parts.layout.state(of: instance.id))
     }
 }

@@ -15,6 +15,7 @@ public struct ImageView: Sendable {
 /// Images by reference and digest: pull, push, import, bootstrap, tags, removal by reachability.
 public actor ImageService {
     let parts: EngineParts
+    let pools: PoolService
     /// Work on the same reference is done once.
     private let lock = KeyedLock<String>()
     /// Digests that somebody works with right now and that must not be removed, and names of what is coming in, whose
@@ -26,7 +27,10 @@ public actor ImageService {
     /// The collection that runs now; nothing comes in meanwhile.
     private var collection: Task<Int64, any Error>?
 
-    init(parts: EngineParts) { self.parts = parts }
+    init(parts: EngineParts, pools: PoolService) {
+        self.parts = parts
+        self.pools = pools
+    }
 
     public func list() async throws -> [ImageView] {
         let (records, _) = try await parts.store.images()
@@ -332,7 +336,9 @@ public actor ImageService {
         guard leases[digest] == nil, removing.insert(digest).inserted else { return false }
         defer { removing.remove(digest) }
         // Asked only now: before `removing` said so, instances could still be made of it.
-        guard try await !parts.store.instances().records.contains(where: { $0.image == digest }) else { return false }
+        guard try await !parts.store.instances().records.contains(where: { $0.image == digest }),
+            try await !parts.store.snapshots().records.contains(where: { $0.instance.image == digest })
+        else { return false }
         try await parts.store.deleteImage(digest: digest)
         return true
     }

@@ -193,8 +193,7 @@ extension InstanceActor {
     }
 
     func removeFiles() async throws {
-        try await parts.snapshotter.discard(id)
-        try await services.images.removeFiles(of: id)
+        try await services.images.removeFiles(of: record)
     }
 
     func markDeleted() { lifecycle = .deleted }

@@ -40,9 +40,14 @@ actor InstanceActor {
     var lastError: String?
     /// It could not be found out whether it runs: what it has on the host is left alone until it is started or removed.
     var isUncertain = false
+    /// Oldest first.
+    var snapshots: [SnapshotRecord] = []
 
-    init(record: InstanceRecord, parts: EngineParts, services: InstanceServices) {
+    init(
+        record: InstanceRecord, parts: EngineParts, services: InstanceServices, snapshots: [SnapshotRecord] = []
+    ) {
         id = record.id
+        self.snapshots = snapshots
         self.record = record
         self.parts = parts
         self.services = services
@@ -104,7 +109,7 @@ actor InstanceActor {
         }
         return InstanceView(
             record: record, expanded: merged, status: status, pid: pid, startedAt: startedAt, restarts: restarts,
-            endpoints: endpoints ?? [], usage: usage)
+            endpoints: endpoints ?? [], usage: usage, snapshots: snapshots)
     }
 
     /// A part of a view, which is shown without it when it cannot be read; that is logged.
@@ -130,6 +135,7 @@ struct InstanceServices: Sendable {
     let networks: NetworkService
     let volumes: VolumeService
     let images: ImageService
+    let pools: PoolService
     /// Called when an ephemeral instance has ended, or to bring one back by its restart policy.
     let ended: @Sendable (InstanceID) async -> Void
     let restart: @Sendable (InstanceID) async -> Void

@@ -9,7 +9,7 @@ import StateStore
 public actor InstanceService {
     let parts: EngineParts
     let services: ServiceSet
-    private let locks = KeyedLock<InstanceID>()
+    let locks = KeyedLock<InstanceID>()
     private var actors: [InstanceID: InstanceActor] = [:]
     private var names: [String: InstanceID] = [:]
     /// Removals of ephemeral instances that are under way.
@@ -20,6 +20,7 @@ public actor InstanceService {
         let networks: NetworkService
         let volumes: VolumeService
         let images: ImageService
+        let pools: PoolService
     }
 
     init(parts: EngineParts, services: ServiceSet) {
@@ -49,6 +50,11 @@ public actor InstanceService {
     /// Names of the instances for which `test` holds.
     public func names(where test: @Sendable (InstanceView) -> Bool) async -> [String] {
         await list().filter(test).map(\.record.name)
+    }
+
+    /// Names of all instances of a project, in no order.
+    public func names(in project: String) -> [String] {
+        names.keys.filter { $0.hasPrefix(project + "/") }.map { String($0.dropFirst(project.count + 1)) }
     }
 
     func find(_ name: String, _ project: String) throws -> InstanceActor {
@@ -94,10 +100,17 @@ public actor InstanceService {
             createdAt: Clock.now)
         giveShell(&record, image)
         try await checkPlan(record, image)
-        return try await insert(record, image)
+        record.pool = try await choosePool(record)
+        return try await insert(record) { actor in
+            try await self.services.images.makeRoot(
+                for: await actor.record, image: image, merged: await actor.merged())
+        }
     }
 
-    private func insert(_ record: InstanceRecord, _ image: ImageRecord) async throws -> InstanceView {
+    /// Takes a new instance in; `makeFiles` makes its root. On an error nothing of it stays.
+    func insert(_ record: InstanceRecord, makeFiles: (InstanceActor) async throws -> Void) async throws
+        -> InstanceView
+    {
         // The name is taken here before the first suspension, so that of two creates of one name the second fails.
         try refuseTaken(record.name, record.project)
         let actor = InstanceActor(record: record, parts: parts, services: actorServices)
@@ -109,15 +122,11 @@ public actor InstanceService {
                 reverter.onFailure("closing the journal") { try await store.finish(entry) }
                 try await store.insert(record)
                 let images = services.images
-                let snapshotter = parts.snapshotter
                 let id = record.id
                 reverter.onFailure("removing the record") { try await store.deleteInstance(id) }
                 try makeFolders(record.id)
-                reverter.onFailure("removing the files") {
-                    try await snapshotter.discard(id)
-                    try await images.removeFiles(of: id)
-                }
-                try await images.makeRoot(for: record, image: image, merged: await actor.merged())
+                reverter.onFailure("removing the files") { try await images.removeFiles(of: record) }
+                try await makeFiles(actor)
                 try await parts.store.finish(entry)
             }
         } catch {
@@ -314,8 +323,10 @@ public actor InstanceService {
             parts.logger.error("an instance's record cannot be read; its files are kept", metadata: ["id": "\(id)"])
         }
         let unfinished = try await parts.store.unfinished()
+        let snapshots = try await loadSnapshots()
         for record in records {
-            let actor = InstanceActor(record: record, parts: parts, services: actorServices)
+            let actor = InstanceActor(
+                record: record, parts: parts, services: actorServices, snapshots: snapshots[record.id] ?? [])
             actors[record.id] = actor
             names[key(record.project, record.name)] = record.id
         }
@@ -342,6 +353,14 @@ public actor InstanceService {
         return living
     }
 
+    private func loadSnapshots() async throws -> [InstanceID: [SnapshotRecord]] {
+        let (records, unreadable) = try await parts.store.snapshots()
+        for id in unreadable {
+            parts.logger.error("a snapshot's record cannot be read; its files are kept", metadata: ["id": "\(id)"])
+        }
+        return Dictionary(grouping: records, by: \.instance.id)
+    }
+
     /// Finishes or undoes a change that a crash cut short.
     private func settleJournal(_ entry: JournalEntry) async {
         do {
@@ -355,7 +374,7 @@ public actor InstanceService {
                     let record = await actor.record
                     actors[id] = nil
                     names[key(record.project, record.name)] = nil
-                default: break
+                default: _ = try await settleSnapshot(entry, of: actor)
                 }
             }
             try await parts.store.finish(entry.sequence)
@@ -383,7 +402,7 @@ public actor InstanceService {
     private var actorServices: InstanceServices {
         InstanceServices(
             profiles: services.profiles, networks: services.networks, volumes: services.volumes,
-            images: services.images,
+            images: services.images, pools: services.pools,
             ended: { [weak self] id in await self?.removeEphemeral(id) },
             restart: { [weak self] id in await self?.restartByPolicy(id) },
             join: { [weak self] name, project in try await Self.alive(self).find(name, project).joinable() },

@@ -53,6 +53,8 @@ public struct InstanceView: Sendable {
     /// Interfaces with addresses, also while it is stopped.
     public var endpoints: [NetworkEndpoint]
     public var usage: Usage?
+    /// Oldest first.
+    public var snapshots: [SnapshotRecord]
 }
 
 /// Changes to an instance; nil leaves a part as it is.

@@ -65,6 +65,13 @@ public struct OptionCatalog: Sendable {
         option("hostname", "host name inside; the instance's name if unset", "name") {
             $0.utf8.count <= 64 && !$0.isEmpty && $0.utf8.allSatisfy { $0 > 32 && $0 < 127 }
         },
+        option(
+            "snapshots.expiry", "how long snapshots are kept: `1M 2H 3d 4w 5m 6y`", "times", live: true
+        ) { (try? ExpiryText($0)) != nil },
+        option(
+            "snapshots.pattern", "name of snapshots without one: `%d`, `{{ creation_date|date:'2006-01-02' }}`",
+            "pattern", live: true
+        ) { (try? SnapshotPattern($0)) != nil },
         option("oci.entrypoint", "program in place of the image's entrypoint", "JSON array or words", accepts: words),
         option("oci.cmd", "arguments in place of the image's command", "JSON array or words", accepts: words),
         option("oci.user", "`user[:group]` of the first process", "user", accepts: anything),

@@ -5,7 +5,7 @@ import LinuxHost
 public import Model
 
 /// A `Snapshotter` that only remembers names and sizes: for tests of what stands above it. Layers are read from their
-/// tars and verified, nothing is written anywhere; the folders that its roots name do not exist.
+/// tars and verified, nothing is written anywhere; the folders that its stacks name do not exist.
 public actor MemorySnapshotter: Snapshotter {
     private struct Layer {
         var files: Set<String>
@@ -13,7 +13,6 @@ public actor MemorySnapshotter: Snapshotter {
     }
 
     private var store: [String: Layer] = [:]
-    private var roots: Set<InstanceID> = []
 
     public init() {}
 
@@ -44,42 +43,16 @@ public actor MemorySnapshotter: Snapshotter {
 
     public func layers() async throws -> [String: Int64] { store.mapValues(\.size) }
 
-    public func prepare(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
-        let root = try overlay(id, layers)
-        guard roots.insert(id).inserted else {
-            throw EngineError(.alreadyExists, "instance \(id) has a writable folder already")
-        }
-        return root
-    }
-
-    public func root(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
-        try checkRoot(id)
-        return try overlay(id, layers)
-    }
-
-    public func discard(_ id: InstanceID) async throws { roots.remove(id) }
-
-    public func usage(_ id: InstanceID) async throws -> Int64 {
-        try checkRoot(id)
-        return 0
-    }
-
-    public func recover() async throws {}
-
-    private func checkRoot(_ id: InstanceID) throws {
-        guard roots.contains(id) else { throw EngineError(.notFound, "instance \(id) has no writable folder") }
-    }
-
-    private func overlay(_ id: InstanceID, _ layers: [String]) throws -> OverlayRoot {
+    public func stack(_ layers: [String]) async throws -> LayerStack {
         var lower: [String] = []
         for layer in layers.reversed() where !lower.contains(layer) {
             guard store[layer] != nil else { throw Self.missing(layer) }
             lower.append(layer)
         }
-        return OverlayRoot(
-            layersDirectory: "/nonexistent/layers", lower: lower.isEmpty ? ["empty"] : lower,
-            instanceDirectory: "/nonexistent/instances/\(id)")
+        return LayerStack(directory: "/nonexistent/layers", paths: lower.isEmpty ? ["empty"] : lower)
     }
+
+    public func recover() async throws {}
 
     private static func checked(_ layer: String) throws -> String {
         let digits = layer.dropFirst("sha256:".utf8.count)

@@ -93,54 +93,28 @@ public struct SnapshotterConformance: Sendable {
             try await fixture.snapshotter.unpack(layer: layer.digest, archive: layer.archive)
             try expect(await fixture.snapshotter.contains(layer: layer.digest), "the layer does not come back")
         },
-        Case(description: "a root lies over its layers, topmost first, each once") { fixture in
+        Case(description: "a stack names its layers, topmost first, each once, and needs them") { fixture in
             var digests: [String] = []
             for index in 0..<3 {
                 let layer = try fixture.makeLayer(["file\(index)": "\(index)"])
                 try await fixture.snapshotter.unpack(layer: layer.digest, archive: layer.archive)
                 digests.append(layer.digest)
             }
-            let id = InstanceID.random()
-            let root = try await fixture.snapshotter.prepare(id, layers: digests + [digests[0]])
-            try expect(Set(root.lower).count == 3 && root.lower.count == 3, "lower folders: \(root.lower)")
-            let plain = try await fixture.snapshotter.prepare(.random(), layers: digests)
-            try expect(plain.lower.first == root.lower[1], "the topmost layer is not first")
-            try expect(root.instanceDirectory != plain.instanceDirectory, "two instances share a folder")
-            let again = try await fixture.snapshotter.root(id, layers: digests + [digests[0]])
-            try expect(again == root, "root differs from what prepare gave")
-        },
-        Case(description: "a root is prepared once, and needs its layers") { fixture in
-            let layer = try fixture.makeLayer(["a": "1"])
-            try await fixture.snapshotter.unpack(layer: layer.digest, archive: layer.archive)
-            let id = InstanceID.random()
-            try await expectError(.notFound) { _ = try await fixture.snapshotter.root(id, layers: [layer.digest]) }
+            let stack = try await fixture.snapshotter.stack(digests + [digests[0]])
+            try expect(Set(stack.paths).count == 3 && stack.paths.count == 3, "paths: \(stack.paths)")
+            let plain = try await fixture.snapshotter.stack(digests)
+            try expect(plain.paths.first == stack.paths[1], "the topmost layer is not first")
             try await expectError(.notFound) {
-                _ = try await fixture.snapshotter.prepare(id, layers: ["sha256:" + String(repeating: "2", count: 64)])
-            }
-            _ = try await fixture.snapshotter.prepare(id, layers: [layer.digest])
-            try await expectError(.alreadyExists) {
-                _ = try await fixture.snapshotter.prepare(id, layers: [layer.digest])
+                _ = try await fixture.snapshotter.stack(["sha256:" + String(repeating: "2", count: 64)])
             }
         },
-        Case(description: "a discarded root is gone; discarding again is no error") { fixture in
+        Case(description: "recover keeps layers") { fixture in
             let layer = try fixture.makeLayer(["a": "1"])
             try await fixture.snapshotter.unpack(layer: layer.digest, archive: layer.archive)
-            let id = InstanceID.random()
-            _ = try await fixture.snapshotter.prepare(id, layers: [layer.digest])
-            try expect(await fixture.snapshotter.usage(id) >= 0, "usage is negative")
-            for _ in 0..<2 { try await fixture.snapshotter.discard(id) }
-            try await expectError(.notFound) { _ = try await fixture.snapshotter.root(id, layers: [layer.digest]) }
-            try await expectError(.notFound) { _ = try await fixture.snapshotter.usage(id) }
-            _ = try await fixture.snapshotter.prepare(id, layers: [layer.digest])
-        },
-        Case(description: "recover keeps layers and roots") { fixture in
-            let layer = try fixture.makeLayer(["a": "1"])
-            try await fixture.snapshotter.unpack(layer: layer.digest, archive: layer.archive)
-            let id = InstanceID.random()
-            let root = try await fixture.snapshotter.prepare(id, layers: [layer.digest])
+            let stack = try await fixture.snapshotter.stack([layer.digest])
             try await fixture.snapshotter.recover()
             try expect(await fixture.snapshotter.contains(layer: layer.digest), "recover removed a layer")
-            try expect(await fixture.snapshotter.root(id, layers: [layer.digest]) == root, "recover changed a root")
+            try expect(await fixture.snapshotter.stack([layer.digest]) == stack, "recover changed a stack")
         },
     ]
 }

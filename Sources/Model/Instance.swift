@@ -74,13 +74,15 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
     public var wantsRunning: Bool
     /// How the last run ended; nil if it never ran or runs now.
     public var lastExit: ExitRecord?
+    /// The storage pool that its files are in; nil is the standard one.
+    public var pool: String?
 
     public init(
         id: InstanceID, project: String = "default", name: String, kind: InstanceKind, architecture: String,
         description: String = "", config: [String: String] = [:], devices: [String: [String: String]] = [:],
         profiles: [String] = ["default"], ephemeral: Bool = false, image: String? = nil,
         imageReference: String? = nil, createdAt: Double, lastUsedAt: Double = 0, wantsRunning: Bool = false,
-        lastExit: ExitRecord? = nil
+        lastExit: ExitRecord? = nil, pool: String? = nil
     ) {
         self.id = id
         self.project = project
@@ -98,6 +100,18 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
         self.lastUsedAt = lastUsedAt
         self.wantsRunning = wantsRunning
         self.lastExit = lastExit
+        self.pool = pool
+    }
+}
+
+extension InstanceRecord {
+    /// The same with another identity, for copies.
+    public func with(id: InstanceID) -> InstanceRecord {
+        InstanceRecord(
+            id: id, project: project, name: name, kind: kind, architecture: architecture, description: description,
+            config: config, devices: devices, profiles: profiles, ephemeral: ephemeral, image: image,
+            imageReference: imageReference, createdAt: createdAt, lastUsedAt: lastUsedAt, wantsRunning: wantsRunning,
+            lastExit: lastExit, pool: pool)
     }
 }
 

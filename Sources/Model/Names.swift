@@ -34,6 +34,19 @@ public enum Names {
         }
     }
 
+    /// Checks the name of a snapshot or backup: 1 to 100 of `a-z A-Z 0-9 . _ - : +`, a letter or digit first, so that
+    /// it can be part of a path and name a point in time.
+    public static func checkSnapshot(_ name: String, _ what: String = "snapshot") throws {
+        let bytes = Array(name.utf8)
+        guard (1...100).contains(bytes.count), let first = bytes.first, isLetter(first) || isDigit(first),
+            bytes.allSatisfy({ isLetter($0) || isDigit($0) || Array("._-:+".utf8).contains($0) })
+        else {
+            throw EngineError(
+                .invalidArgument, "\(what) name \(quoted(name)) is not allowed",
+                hint: "use 1 to 100 letters, digits, '.', '_', '-', ':' and '+'; begin with a letter or a digit")
+        }
+    }
+
     /// `text` in quotes, control characters escaped and shortened to 80 characters, safe to print on a terminal.
     public static func quoted(_ text: String) -> String {
         var out = "'"

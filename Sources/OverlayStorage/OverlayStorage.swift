@@ -1,33 +1,33 @@
 public import Archive
 public import DriverKit
 import LinuxHost
-public import Model
+import Model
 
-/// Layers and writable folders as plain folders of one filesystem, to be joined by overlayfs.
+/// Layers as plain folders of one filesystem, to be joined by overlayfs.
 ///
 ///     layers/<digest>/fs     a layer's tree, with `size` (bytes on disk) beside it
 ///     layers/l/<short>       link to ../<digest>/fs, so that many layers fit into the one page of mount options
 ///     layers/.staging-*      a layer being unpacked
-///     instances/<id>/upper   what an instance wrote; `work` beside it is overlayfs's own
 ///     trash/                 what is being removed
 ///
 /// A layer appears by one rename(2), after all that it holds was written out. Removal is a rename into `trash`, which
 /// is emptied in the background. Blocking work is done on threads that may block.
 public final class OverlayStorage: Snapshotter {
     let layersRoot: RootDirectory
-    let instancesRoot: RootDirectory
     let limits: ArchiveLimits
-    private let trash: Trash
+    let trash: Trash
+    /// The state folder.
+    let path: String
     private let unpacking = KeyedLock<String>()
 
     /// - Parameter stateDirectory: absolute; what is missing below it is made.
     public init(stateDirectory: String, limits: ArchiveLimits = ArchiveLimits()) throws {
+        path = stateDirectory
         let state = try RootDirectory(path: stateDirectory, create: true)
-        for name in ["layers", "layers/l", "layers/empty", "layers/empty/fs", "instances", "trash"] {
+        for name in ["layers", "layers/l", "layers/empty", "layers/empty/fs", "trash"] {
             try state.makeDirectories(name, mode: name == "layers/empty/fs" ? 0o755 : 0o700)
         }
         layersRoot = try state.subdirectory("layers")
-        instancesRoot = try state.subdirectory("instances")
         trash = Trash(try state.subdirectory("trash"))
         self.limits = limits
     }
@@ -76,37 +76,12 @@ public final class OverlayStorage: Snapshotter {
         }
     }
 
-    public func prepare(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
-        let root = try overlay(id, layers)
-        try await runBlocking { [layersRoot, instancesRoot] in
-            try WritableFolder(id: id, instances: instancesRoot).create(like: layersRoot.subdirectory(root.lower[0]))
-        }
-        return root
-    }
-
-    public func root(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
-        guard try instancesRoot.exists("\(id.raw)/upper") else {
-            throw EngineError(.notFound, "instance \(id) has no writable folder in \(instancesRoot.path)")
-        }
-        return try overlay(id, layers)
-    }
-
-    public func discard(_ id: InstanceID) async throws {
-        try await runBlocking { [instancesRoot, trash] in
-            for name in ["upper", "work"] { try trash.take("\(id.raw)/\(name)", from: instancesRoot) }
-        }
-        await trash.empty()
-    }
-
-    public func usage(_ id: InstanceID) async throws -> Int64 {
-        guard try instancesRoot.exists("\(id.raw)/upper") else {
-            throw EngineError(.notFound, "instance \(id) has no writable folder in \(instancesRoot.path)")
-        }
-        return try await runBlocking { [instancesRoot] in try instancesRoot.diskUsage("\(id.raw)/upper") }
+    public func stack(_ layers: [String]) async throws -> LayerStack {
+        LayerStack(directory: layersRoot.path, paths: try lowerNames(layers))
     }
 
     public func recover() async throws {
-        try await runBlocking { [layersRoot, instancesRoot, trash] in
+        try await runBlocking { [layersRoot, trash] in
             for entry in try layersRoot.list() {
                 let name = entry.name.text
                 let isHalf = try LayerName.isDigits(name) && !layersRoot.exists("\(name)/fs")
@@ -116,21 +91,12 @@ public final class OverlayStorage: Snapshotter {
             where try layersRoot.subdirectoryIfThere("l/\(entry.name.text)") == nil {
                 try layersRoot.removeFile("l/\(entry.name.text)")
             }
-            for entry in try instancesRoot.list() where entry.kind == .directory {
-                try trash.take("\(entry.name.text)/\(WritableFolder.staging)", from: instancesRoot)
-            }
         }
         await trash.empty()
     }
 
     /// Returns when all that was removed is gone from the disk too.
     public func drain() async { await trash.drain() }
-
-    private func overlay(_ id: InstanceID, _ layers: [String]) throws -> OverlayRoot {
-        OverlayRoot(
-            layersDirectory: layersRoot.path, lower: try lowerNames(layers),
-            instanceDirectory: "\(instancesRoot.path)/\(id.raw)")
-    }
 
     /// The short names of layers (lowest first), made sure of and in overlayfs's order, topmost first.
     func lowerNames(_ layers: [String]) throws -> [String] {

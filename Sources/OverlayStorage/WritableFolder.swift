@@ -5,15 +5,16 @@ import Model
 struct WritableFolder {
     static let staging = ".upper"
 
-    let id: InstanceID
-    let instances: RootDirectory
+    /// Of the root, below `roots`.
+    let name: String
+    let roots: RootDirectory
 
     /// Makes `upper` and `work`; `upper` is the root folder that the instance sees, hence looks like `model`, the
     /// root folder of its topmost layer.
     func create(like model: RootDirectory) throws {
-        guard try !instances.exists("\(id.raw)/upper") else { throw taken }
-        try instances.makeDirectories(id.raw, mode: 0o700)
-        let folder = try instances.subdirectory(id.raw)
+        guard try !roots.exists("\(name)/upper") else { throw taken }
+        try roots.makeDirectories(name, mode: 0o700)
+        let folder = try roots.subdirectory(name)
         try folder.removeTree("work")
         try folder.removeTree(Self.staging)
         try folder.makeDirectory("work", mode: 0o700)
@@ -31,6 +32,6 @@ struct WritableFolder {
     }
 
     private var taken: EngineError {
-        EngineError(.alreadyExists, "instance \(id) has a writable folder already: \(instances.path)/\(id.raw)/upper")
+        EngineError(.alreadyExists, "there is a writable folder already: \(roots.path)/\(name)/upper")
     }
 }

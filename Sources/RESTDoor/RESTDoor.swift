@@ -67,6 +67,7 @@ public struct RESTDoor: Sendable {
         HostRoutes(door: door).add(to: table)
         InstanceRoutes(door: door).add(to: table)
         InstanceStateRoutes(door: door).add(to: table)
+        SnapshotRoutes(door: door).add(to: table)
         SessionRoutes(door: door).add(to: table)
         LogRoutes(door: door).add(to: table)
         OperationRoutes(door: door).add(to: table)

@@ -34,6 +34,23 @@ enum Schema {
                     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
                     """)
         }
+        migrator.registerMigration("storage: snapshots, pools, backups") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE snapshot (
+                      id TEXT PRIMARY KEY, instance TEXT NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
+                      name TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (instance, name)) STRICT;
+                    CREATE TABLE pool (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+                    CREATE TABLE volume_snapshot (
+                      project TEXT NOT NULL, pool TEXT NOT NULL, volume TEXT NOT NULL, name TEXT NOT NULL,
+                      document TEXT NOT NULL, PRIMARY KEY (project, pool, volume, name),
+                      FOREIGN KEY (project, pool, volume) REFERENCES volume (project, pool, name)
+                        ON DELETE CASCADE ON UPDATE CASCADE) STRICT;
+                    CREATE TABLE backup (
+                      id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+                      UNIQUE (owner, name)) STRICT;
+                    """)
+        }
         return migrator
     }
 }

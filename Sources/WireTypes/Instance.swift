@@ -96,23 +96,6 @@ extension API {
         public init() {}
     }
 
-    /// `GET /1.0/instances/{name}/snapshots/{snapshot}`.
-    public struct InstanceSnapshot: Codable, Sendable, Hashable {
-        @Zero public var name = ""
-        @Zero public var createdAt = ""
-        public var expiresAt: String?
-        @Zero public var stateful = false
-        @Zero public var size: Int64 = 0
-
-        enum CodingKeys: String, CodingKey {
-            case name, stateful, size
-            case createdAt = "created_at"
-            case expiresAt = "expires_at"
-        }
-
-        public init() {}
-    }
-
     /// `POST /1.0/instances`.
     public struct InstancesPost: Codable, Sendable, Hashable {
         /// Empty: the server makes one up.

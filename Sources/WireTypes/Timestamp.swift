@@ -3,6 +3,9 @@ public enum Timestamp {
     /// What LXD shows for "never".
     public static let never = "1970-01-01T00:00:00Z"
 
+    /// What LXD shows for a time that was not set (Go's zero time).
+    public static let unset = "0001-01-01T00:00:00Z"
+
     /// `seconds` since 1970 as `2026-11-23T15:04:05.123456Z`; the fraction is left out when it is zero.
     /// What lies outside the years 0 to 9999 is shown as `never`.
     public static func string(_ seconds: Double) -> String {

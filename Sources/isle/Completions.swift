@@ -10,6 +10,7 @@ enum Completions {
     static let networks = CompletionKind.shellCommand("isle complete networks 2>/dev/null")
     static let profiles = CompletionKind.shellCommand("isle complete profiles 2>/dev/null")
     static let volumes = CompletionKind.shellCommand("isle complete volumes 2>/dev/null")
+    static let pools = CompletionKind.shellCommand("isle complete pools 2>/dev/null")
     static let kernels = CompletionKind.shellCommand("isle complete kernels 2>/dev/null")
 }
 
@@ -35,6 +36,7 @@ struct Complete: ParsableCommand {
         case "profiles": names = try client.get([String].self, Endpoint(["profiles"])).map(last)
         case "volumes":
             names = try client.get([String].self, Endpoint(["storage-pools", "default", "volumes", "custom"])).map(last)
+        case "pools": names = try client.get([String].self, Endpoint(["storage-pools"])).map(last)
         case "kernels": names = try client.get([API.Kernel].self, Endpoint(["kernels"])).map(\.version)
         default: names = []
         }

@@ -64,7 +64,8 @@ struct Isle: ParsableCommand {
                 name: "Instances",
                 subcommands: [
                     Run.self, Launch.self, Create.self, List.self, Info.self, Start.self, Stop.self, Restart.self,
-                    Kill.self, Pause.self, Resume.self, Rename.self, Delete.self, Wait.self, Config.self, Top.self,
+                    Kill.self, Pause.self, Resume.self, Rename.self, Copy.self, Snapshot.self, Delete.self,
+                    Wait.self, Config.self, Top.self,
                 ]),
             CommandGroup(
                 name: "Programs inside",

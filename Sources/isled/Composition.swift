@@ -50,6 +50,7 @@ struct Composition {
             root: layout.images, temporary: layout.temporary, environment: ProcessInfo.processInfo.environment)
         let parts = EngineParts(
             layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
+            storage: [FolderDriver(layers: storage, parent: layout.pools)],
             disks: disks, network: network, source: depot,
             folders: HostFolders(), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [

@@ -43,7 +43,8 @@ final class EngineFixture: Sendable {
         logger.logLevel = .critical
         return Engine(
             parts: EngineParts(
-                layout: layout, store: store, drivers: [driver], snapshotter: snapshotter, disks: FakeDiskMaker(),
+                layout: layout, store: store, drivers: [driver], snapshotter: snapshotter,
+                storage: [FakeStorageDriver()], disks: FakeDiskMaker(),
                 network: network, source: source, folders: FakeFolders(), logger: logger, hostMemory: 1 << 30,
                 idSlots: 100),
             network: NetworkSpec(name: "islebr", bridge: "islebr", ipv4: "10.9.8.1/24", ipv6: "fd42:1:2:3::1/64"))

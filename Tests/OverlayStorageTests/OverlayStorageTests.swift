@@ -73,11 +73,11 @@ struct OverlayStorageTests {
             #expect((counted...counted + 8192).contains(own))
 
             let id = InstanceID.random()
-            let root = try await store.storage.prepare(id, layers: [layer.digest])
+            let root = try await store.prepare(id, layers: [layer.digest])
             let upper = try RootDirectory(path: root.instanceDirectory).subdirectory("upper")
             try upper.writeFile("data", [UInt8](repeating: 2, count: 300_000), durable: true)
             let after = try await ProcessRunner.check("/usr/bin/du", ["-s", "-B1", "\(root.instanceDirectory)/upper"])
-            #expect(try await store.storage.usage(id) == Int64(after.outputText.prefix { $0 != "\t" }))
+            #expect(try await store.pool.usage(.instance(id)) == Int64(after.outputText.prefix { $0 != "\t" }))
         }
     }
 
@@ -85,7 +85,7 @@ struct OverlayStorageTests {
         try await Store.with { store in
             var layers: [String] = []
             for index in 0..<200 { layers.append(try await store.unpacked(files: ["file\(index)": "\(index)"])) }
-            let root = try await store.storage.prepare(.random(), layers: layers)
+            let root = try await store.prepare(.random(), layers: layers)
             #expect(root.lower.count == 200)
             #expect(root.lower.joined(separator: ":").utf8.count < 3000)
             let options = "lowerdir=\(root.lower.joined(separator: ":"))"
@@ -112,7 +112,7 @@ struct OverlayStorageTests {
             let upper = try await store.unpacked(files: [
                 "etc/.wh.gone": "", "var/.wh..wh..opq": "", "var/b": "5", ".wh.top": "",
             ])
-            let root = try await store.storage.prepare(.random(), layers: [lower, upper])
+            let root = try await store.prepare(.random(), layers: [lower, upper])
             #expect(try await !store.storage.has(path: "/etc/gone", layer: upper))
             try store.root.makeDirectory("merged")
             let result = try await ProcessRunner.check(
@@ -132,7 +132,7 @@ struct OverlayStorageTests {
                 try tar.add(TarEntry(.directory, path: "./", permissions: 0o751, user: 7, group: 8))
             }
             try await store.storage.unpack(layer: layer.digest, archive: layer.archive)
-            let root = try await store.storage.prepare(.random(), layers: [layer.digest])
+            let root = try await store.prepare(.random(), layers: [layer.digest])
             let status = try RootDirectory(path: root.instanceDirectory).status("upper")
             #expect(status?.permissions == 0o751)
             #expect(status?.user == 7)
@@ -142,7 +142,7 @@ struct OverlayStorageTests {
 
     @Test func anImageWithoutLayersHasARootToo() async throws {
         try await Store.with { store in
-            let root = try await store.storage.prepare(.random(), layers: [])
+            let root = try await store.prepare(.random(), layers: [])
             #expect(root.lower == ["empty/fs"])
             #expect(try RootDirectory(path: root.layersDirectory).list("empty/fs").isEmpty)
         }
@@ -161,6 +161,7 @@ struct OverlayStorageTests {
             try store.root.makeSymbolicLink("state/layers/l/dangling", target: "../gone/fs")
             let again = try OverlayStorage(stateDirectory: store.state)
             try await again.recover()
+            try await FolderPool(path: store.state, layers: again).recover()
             await again.drain()
             let names = try store.names("state/layers")
             #expect(names == [String(kept.dropFirst(7)), "empty", "l"].sorted())
@@ -185,9 +186,9 @@ struct OverlayStorageTests {
     @Test func otherFilesOfAnInstanceStay() async throws {
         try await Store.with { store in
             let id = InstanceID.random()
-            _ = try await store.storage.prepare(id, layers: [])
+            _ = try await store.prepare(id, layers: [])
             try store.root.writeFile("state/instances/\(id.raw)/console.log", [1], durable: false)
-            try await store.storage.discard(id)
+            try await store.pool.discard(.instance(id))
             #expect(try store.names("state/instances/\(id.raw)") == ["console.log"])
         }
     }

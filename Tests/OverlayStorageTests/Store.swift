@@ -13,6 +13,7 @@ let isRoot = geteuid() == 0
 final class Store: Sendable {
     let root: RootDirectory
     let storage: OverlayStorage
+    let pool: FolderPool
     var path: String { root.path }
     var state: String { "\(path)/state" }
 
@@ -20,6 +21,12 @@ final class Store: Sendable {
         let path = "/tmp/isle-overlay-test-\(UInt64.random(in: .min ... .max))"
         root = try RootDirectory(path: path, create: true)
         storage = try OverlayStorage(stateDirectory: "\(path)/state", limits: limits)
+        pool = try FolderPool(path: "\(path)/state", layers: storage)
+    }
+
+    /// A writable root over layers of the store.
+    func prepare(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
+        try await pool.prepare(id, over: storage.stack(layers))
     }
 
     /// Runs a test's body; then waits for the background and removes all.

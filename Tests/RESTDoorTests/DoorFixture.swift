@@ -1,6 +1,7 @@
 import DoorKit
 import DriverKit
 import Engine
+import EngineTesting
 import FoundationEssentials
 import Glibc
 import LinuxHost
@@ -35,7 +36,8 @@ struct DoorFixture: Sendable {
         let store = try StateStore(path: layout.database)
         let engine = Engine(
             parts: EngineParts(
-                layout: layout, store: store, drivers: [driver], snapshotter: storage, disks: storage,
+                layout: layout, store: store, drivers: [driver], snapshotter: storage,
+                storage: [FakeStorageDriver()], disks: storage,
                 network: FakeNetwork(), source: images, folders: storage, logger: logger, hostMemory: 1 << 30),
             network: NetworkSpec(name: "islebr", bridge: "islebr", ipv4: "10.9.8.1/24", ipv6: nil))
         try await engine.start()

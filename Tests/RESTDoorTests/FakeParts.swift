@@ -10,14 +10,7 @@ struct FakeStorage: Snapshotter, DiskMaker, FolderStore {
     func remove(layer: String) async throws {}
     func has(path: String, layer: String) async throws -> Bool { false }
     func layers() async throws -> [String: Int64] { [:] }
-    func prepare(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
-        OverlayRoot(layersDirectory: "/", lower: ["tmp"], instanceDirectory: "/tmp")
-    }
-    func root(_ id: InstanceID, layers: [String]) async throws -> OverlayRoot {
-        try await prepare(id, layers: layers)
-    }
-    func discard(_ id: InstanceID) async throws {}
-    func usage(_ id: InstanceID) async throws -> Int64 { 0 }
+    func stack(_ layers: [String]) async throws -> LayerStack { LayerStack(directory: "/", paths: ["tmp"]) }
     func recover() async throws {}
 
     func prepareDisk(_ id: InstanceID, layers: [String], directory: String, size: Int64?) async throws -> DiskRoot {

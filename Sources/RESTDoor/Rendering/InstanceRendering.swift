@@ -35,7 +35,7 @@ extension API.Instance {
         ports = view.endpoints.flatMap { API.PublishedPort.all(of: $0) }
         if full {
             state = API.InstanceState(view)
-            snapshots = []
+            snapshots = view.snapshots.map { API.InstanceSnapshot($0) }
             backups = []
         }
     }

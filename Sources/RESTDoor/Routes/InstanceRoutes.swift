@@ -21,7 +21,6 @@ struct InstanceRoutes: Sendable {
                     .post: { try await rename($0) }, .delete: { try await delete($0) },
                 ])
         }
-        table.add("/1.0/instances/:name/snapshots", [.get: { try await noSnapshots($0) }])
         table.add("/1.0/instances/:name/backups", [.get: { try await noSnapshots($0) }])
     }
 
@@ -50,6 +49,7 @@ struct InstanceRoutes: Sendable {
 
     private func create(_ call: Call) async throws -> Response {
         let post = try await call.decode(API.InstancesPost.self)
+        if post.source.type == "copy" { return try await InstanceCopyRoutes(door: door).create(call, post) }
         var request = try Self.request(post, project: call.project)
         let given = request.name
         // Chosen now, so that the answer can already say which instance it will be.
@@ -99,7 +99,7 @@ struct InstanceRoutes: Sendable {
         guard post.source.type == "image" || post.source.type.isEmpty else {
             throw EngineError(
                 .unsupported, "an instance cannot be made from a source of type \(Names.quoted(post.source.type))",
-                hint: "use an image")
+                hint: "image or copy")
         }
         var pull = CreateRequest.PullPolicy.missing
         if let text = post.source.pull, !text.isEmpty {
@@ -124,7 +124,9 @@ struct InstanceRoutes: Sendable {
     private func put(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let put = try await call.decode(API.InstancePut.self)
-        if put.restore != nil { throw EngineError(.unsupported, "snapshots of instances are not offered") }
+        if let snapshot = put.restore, !snapshot.isEmpty {
+            return try await SnapshotRoutes(door: door).restore(call, snapshot, stateful: put.stateful ?? false)
+        }
         try await checkPrecondition(call, name)
         let request = UpdateRequest(
             description: put.description ?? "",

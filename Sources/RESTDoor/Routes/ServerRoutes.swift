@@ -19,7 +19,11 @@ struct ServerRoutes: Sendable {
         "network_state", "network_nat", "network_description", "resources", "storage_api_volume_rename",
         "container_protection_delete", "proxy", "container_local_cross_pool_handling", "instance_all_projects",
         "virtual-machines", "api_filtering", "metrics", "event_project", "operation_location", "instances_state_total",
-        "isle_kinds", "isle_attach", "isle_logs", "isle_wait", "isle_doctor", "isle_kernels", "isle_oci_images",
+        "container_backup", "snapshot_expiry", "snapshot_expiry_creation", "snapshot_schedule",
+        "snapshot_schedule_aliases",
+        "container_only_migration", "container_copy_project", "container_incremental_copy", "container_full",
+        "instance_allow_inconsistent_copy", "isle_kinds", "isle_attach", "isle_logs", "isle_wait", "isle_doctor",
+        "isle_kernels", "isle_oci_images",
         "isle_image_history", "isle_image_prune", "isle_image_push", "isle_published_ports",
     ]
 

@@ -33,7 +33,7 @@ class Environment:
         if not self.wasm:
             self.missing["wasm"] = "no compiler for WASI (clang, wasi-libc, libclang-rt-dev-wasm32)"
 
-    def prepare(self):
+    def prepare(self, quick=False):
         """Fetches what comes from the machine's package mirror, with a daemon that has no instances, then starts the
         daemon in the namespace."""
         outside = Daemon(self.programs, self.daemon.folder, self.daemon.bridge)
@@ -41,6 +41,9 @@ class Environment:
         try:
             outside.isle("image", "import", images.busybox_tar(self.folder), "--name", "busybox")
             for key, command in (("debian", ("image", "build-base", "debian/bookworm")), ("kernel", ("kernel", "fetch"))):
+                if quick:
+                    self.missing[key] = "--quick"
+                    continue
                 result = outside.isle(*command, check=False, timeout=1200)
                 if result.code != 0:
                     self.missing[key] = f"`isle {' '.join(command)}` failed: {result.err.strip()[-200:]}"
@@ -117,7 +120,7 @@ def main(options):
     environment = Environment(options.bin)
     try:
         start = time.monotonic()
-        environment.prepare()
+        environment.prepare(options.quick)
         print(f"prepared in {time.monotonic() - start:.0f} s", flush=True)
         for label, function in find(options.patterns):
             start = time.monotonic()

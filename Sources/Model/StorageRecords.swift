@@ -1,0 +1,46 @@
+/// A point in time that an instance can go back to.
+public struct SnapshotRecord: Sendable, Codable, Identifiable {
+    /// Of the snapshot itself; its files have this name.
+    public let id: InstanceID
+    public var name: String
+    /// The instance as it was: its configuration, devices and profiles are those that a restore brings back.
+    public var instance: InstanceRecord
+    /// Seconds since 1970.
+    public var createdAt: Double
+    /// Seconds since 1970 at which it is removed by itself; nil: never.
+    public var expiresAt: Double?
+
+    public init(
+        id: InstanceID, name: String, instance: InstanceRecord, createdAt: Double, expiresAt: Double? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.instance = instance
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+    }
+}
+
+/// A place where instances and volumes keep their files.
+public struct PoolRecord: Sendable, Codable, Hashable {
+    public var name: String
+    public var description: String
+    /// Name of the storage driver: `dir`, `btrfs`.
+    public var driver: String
+    public var config: [String: String]
+    /// Seconds since 1970.
+    public var createdAt: Double
+
+    /// The pool that always exists.
+    public static let standard = "default"
+
+    public init(
+        name: String, description: String = "", driver: String, config: [String: String] = [:], createdAt: Double
+    ) {
+        self.name = name
+        self.description = description
+        self.driver = driver
+        self.config = config
+        self.createdAt = createdAt
+    }
+}

@@ -1,0 +1,107 @@
+public import DriverKit
+import LinuxHost
+import Model
+import Synchronization
+
+extension FolderPool {
+    public func files(of root: RootName) async throws -> RootFiles {
+        guard try parent(of: root).exists(root.id.raw) else { throw missing(root) }
+        let own = try parent(of: root).subdirectory(root.id.raw)
+        let stack = try FrozenStack(of: own)
+        let isDisk = try !own.exists("upper")
+        let written = isDisk ? "disk.qcow2" : "upper"
+        let base = try ["base.raw", "base.qcow2"].first { try own.exists($0) }
+        return RootFiles(
+            frozen: stack.parts.map { "\(frozen.path)/\($0)" },
+            written: try own.exists(written) ? "\(own.path)/\(written)" : nil, base: base.map { "\(own.path)/\($0)" },
+            isDisk: isDisk)
+    }
+
+    public func adopt(_ roots: [(source: RootName, copy: RootName)], from other: any StoragePool) async throws {
+        // A part that several of them lie over is copied once.
+        var copies: [String: String] = [:]
+        var done: [RootName] = []
+        do {
+            for (source, copy) in roots {
+                let files = try await other.files(of: source)
+                var parts: [String] = []
+                for part in files.frozen {
+                    if let known = copies[part] {
+                        parts.append(known)
+                    } else {
+                        let name = try await copyPart("\(part)/\(files.isDisk ? "disk.qcow2" : "fs")", files.isDisk)
+                        copies[part] = name
+                        parts.append(name)
+                    }
+                }
+                try await take(copy, files, parts)
+                done.append(copy)
+            }
+        } catch {
+            for root in done { try await discard(root) }
+            try sweep(Array(copies.values))
+            throw error
+        }
+    }
+
+    private func take(_ root: RootName, _ files: RootFiles, _ parts: [String]) async throws {
+        var stack = FrozenStack(parts)
+        let roots = parent(of: root)
+        let name = root.id.raw
+        if case .snapshot = root, let written = files.written {
+            stack = try stack.pushing(try await copyPart(written, files.isDisk))
+        }
+        stacks.withLock { $0[root] = stack }
+        do {
+            guard try !roots.exists("\(name)/upper"), try !roots.exists("\(name)/disk.qcow2") else {
+                throw EngineError(.alreadyExists, "\(root) has files already in \(roots.path)/\(name)")
+            }
+            try roots.makeDirectories(name, mode: files.isDisk ? 0o711 : 0o700)
+            let own = try roots.subdirectory(name)
+            try stack.write(to: own)
+            if let base = files.base { try await CopyTool.copy(base, to: "\(own.path)/\(CopyTool.name(of: base))") }
+            if case .instance = root, let written = files.written {
+                let target = files.isDisk ? "disk.qcow2" : WritableFolder.staging
+                try await CopyTool.copy(written, to: "\(own.path)/\(target)")
+            }
+            guard !files.isDisk else { return }
+            if case .instance = root, files.written != nil {
+                try own.makeDirectories("work", mode: 0o700)
+                try own.rename(WritableFolder.staging, to: "upper", replacing: false)
+            } else if let model = files.written {
+                try WritableFolder(name: name, roots: roots).create(like: RootDirectory(path: model))
+            }
+        } catch {
+            stacks.withLock { $0[root] = nil }
+            for left in Self.ownNames + [WritableFolder.staging] { try trash.take("\(name)/\(left)", from: roots) }
+            throw error
+        }
+    }
+
+    /// Copies a tree or disk into a frozen part of its own and gives the part's name.
+    func copyPart(_ path: String, _ isDisk: Bool) async throws -> String {
+        let part = InstanceID.random().raw
+        try frozen.makeDirectory(part, mode: 0o711)
+        do {
+            try await CopyTool.copy(path, to: "\(frozen.path)/\(part)/\(isDisk ? "disk.qcow2" : "fs")")
+        } catch {
+            try trash.take(part, from: frozen)
+            await trash.empty()
+            throw error
+        }
+        return part
+    }
+}
+
+/// cp(1): owners, attributes, links, holes and overlayfs's marks too, and without copying blocks where the filesystem
+/// can share them.
+enum CopyTool {
+    /// Copies the file or tree at `source` to `target`, which is not there yet.
+    static func copy(_ source: String, to target: String) async throws {
+        try await ProcessRunner.check(
+            "cp", ["-a", "--reflink=auto", "--sparse=auto", "--no-target-directory", "--", source, target],
+            timeout: .seconds(6 * 3600))
+    }
+
+    static func name(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+}
