@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 
-from . import host, images
+from . import cache, host, images
 from .daemon import Daemon
 
 
@@ -40,13 +40,11 @@ class Environment:
         outside.start()
         try:
             outside.isle("image", "import", images.busybox_tar(self.folder), "--name", "busybox")
-            for key, command in (("debian", ("image", "build-base", "debian/bookworm")), ("kernel", ("kernel", "fetch"))):
-                if quick:
-                    self.missing[key] = "--quick"
-                    continue
-                result = outside.isle(*command, check=False, timeout=1200)
-                if result.code != 0:
-                    self.missing[key] = f"`isle {' '.join(command)}` failed: {result.err.strip()[-200:]}"
+            for key, fetch in (("debian", lambda: cache.base(outside, "debian/bookworm")),
+                               ("kernel", lambda: cache.kernel(outside))):
+                problem = "--quick" if quick else fetch()
+                if problem:
+                    self.missing[key] = problem
         finally:
             outside.stop()
         self.daemon.start()

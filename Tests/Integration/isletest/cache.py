@@ -1,0 +1,52 @@
+"""What was fetched from the package mirror, kept between runs in out/test."""
+import pathlib
+import shutil
+import time
+
+FOLDER = pathlib.Path(__file__).resolve().parents[3] / "out/test/fetched"
+# Suites and kernels get security updates: what is older is fetched anew.
+SECONDS = 3 * 86400
+
+
+def _fresh(path):
+    return path.exists() and time.time() - path.stat().st_mtime < SECONDS
+
+
+def _put(source, target, copy):
+    """Copies `source` to `target` as a whole or not at all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.new")
+    if part.is_dir():
+        shutil.rmtree(part)
+    copy(source, part)
+    if target.is_dir():
+        shutil.rmtree(target)
+    part.rename(target)
+    target.touch()
+
+
+def base(daemon, name):
+    """Gives the daemon the bootstrapped image; the error text if it cannot be had."""
+    archive = FOLDER / (name.replace("/", "-") + ".oci.tar")
+    if _fresh(archive):
+        daemon.isle("image", "import", archive, timeout=300)
+        return None
+    result = daemon.isle("image", "build-base", name, check=False, timeout=1200)
+    if result.code != 0:
+        return f"`isle image build-base {name}` failed: {result.err.strip()[-200:]}"
+    _put(name, archive, lambda image, path: daemon.isle("image", "save", image, "-o", path, timeout=300))
+    return None
+
+
+def kernel(daemon):
+    """Gives the daemon a kernel for direct boot; the error text if it cannot be had."""
+    kept = FOLDER / "kernels"
+    store = daemon.state / "kernels"
+    if _fresh(kept):
+        shutil.copytree(kept, store, symlinks=True, dirs_exist_ok=True)
+        return None
+    result = daemon.isle("kernel", "fetch", check=False, timeout=1200)
+    if result.code != 0:
+        return f"`isle kernel fetch` failed: {result.err.strip()[-200:]}"
+    _put(store, kept, lambda source, path: shutil.copytree(source, path, symlinks=True))
+    return None
