@@ -37,6 +37,7 @@ final class ContainerHandle: InstanceHandle {
     var pause: (any PauseFacet)? { ContainerControl(handle: self) }
     var limits: (any LimitsFacet)? { ContainerControl(handle: self) }
     var usage: (any UsageFacet)? { ContainerControl(handle: self) }
+    var files: (any FilesFacet)? { ContainerFilesFacet(handle: self) }
 
     var pid: Int32? { get async { await connection.pid } }
 

@@ -19,6 +19,16 @@ public protocol InstanceDriver: Sendable {
     /// After a daemon restart: what became of the instance whose run directory this is.
     func reattach(_ id: InstanceID, kind: InstanceKind, runDirectory: String, stateDirectory: String) async throws
         -> Reattached
+    /// The files of an instance that does not run, which the caller keeps from being started meanwhile.
+    /// `unsupported` for a kind whose files cannot be reached from outside.
+    func files(of root: RootSource, runDirectory: String) async throws -> any FileTree
+}
+
+extension InstanceDriver {
+    public func files(of root: RootSource, runDirectory: String) async throws -> any FileTree {
+        throw EngineError(
+            .unsupported, "the files of this instance cannot be reached while it does not run", hint: "start it first")
+    }
 }
 
 /// What `reattach` found.
@@ -78,6 +88,7 @@ public protocol InstanceHandle: Sendable {
     var usage: (any UsageFacet)? { get }
     /// Asks the guest to reboot without ending the instance; nil: the engine stops and starts it.
     var reboot: (any RebootFacet)? { get }
+    var files: (any FilesFacet)? { get }
 }
 
 extension InstanceHandle {
@@ -87,6 +98,7 @@ extension InstanceHandle {
     public var limits: (any LimitsFacet)? { nil }
     public var usage: (any UsageFacet)? { nil }
     public var reboot: (any RebootFacet)? { nil }
+    public var files: (any FilesFacet)? { nil }
 }
 
 /// Streams of the first process.

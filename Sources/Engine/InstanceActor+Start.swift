@@ -15,6 +15,7 @@ extension InstanceActor {
         }
         restartTask?.cancel()
         lifecycle = .starting
+        await closeRestingFiles()
         do {
             let entry = try await parts.store.begin(id, step: "start")
             runNumber += 1
@@ -48,6 +49,7 @@ extension InstanceActor {
         let builder = PlanBuilder(
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
         let driver = try parts.driver(for: record.kind)
+        try await applyTemplates(merged)
         let identity = try await identity()
         let root = try await services.images.root(for: record, image: image, merged: merged)
         let mounts = try await services.volumes.mounts(devices.disks, project: record.project)

@@ -184,6 +184,7 @@ extension InstanceActor {
                 hint: "isle config unset \(record.name) security.protection.delete")
         }
         try await stop(force: true, timeout: nil)
+        await closeRestingFiles()
         let entry = try await parts.store.begin(id, step: "delete")
         try await removeFiles()
         try await parts.store.deleteInstance(id)

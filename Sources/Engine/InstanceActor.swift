@@ -42,6 +42,8 @@ actor InstanceActor {
     var isUncertain = false
     /// Oldest first.
     var snapshots: [SnapshotRecord] = []
+    /// The files of an instance that does not run, while somebody uses them.
+    var restingFiles: (tree: any FileTree, users: Int)?
 
     init(
         record: InstanceRecord, parts: EngineParts, services: InstanceServices, snapshots: [SnapshotRecord] = []

@@ -70,6 +70,8 @@ public struct RESTDoor: Sendable {
         SnapshotRoutes(door: door).add(to: table)
         SessionRoutes(door: door).add(to: table)
         LogRoutes(door: door).add(to: table)
+        FileRoutes(door: door).add(to: table)
+        MetadataRoutes(door: door).add(to: table)
         OperationRoutes(door: door).add(to: table)
         EventRoutes(door: door).add(to: table)
         ImageRoutes(door: door).add(to: table)

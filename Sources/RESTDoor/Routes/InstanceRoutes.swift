@@ -13,7 +13,13 @@ struct InstanceRoutes: Sendable {
     func add(to table: RouteTable) {
         // The old names of LXD's API lead to the same things.
         for root in ["instances", "containers", "virtual-machines"] {
-            table.add("/1.0/\(root)", [.get: { try await list($0, root) }, .post: { try await create($0) }])
+            let state = InstanceStateRoutes(door: door)
+            table.add(
+                "/1.0/\(root)",
+                [
+                    .get: { try await list($0, root) }, .post: { try await create($0) },
+                    .put: { try await state.putAll($0) },
+                ])
             table.add(
                 "/1.0/\(root)/:name",
                 [
@@ -117,8 +123,9 @@ struct InstanceRoutes: Sendable {
         }
         return CreateRequest(
             project: project, name: post.name.isEmpty ? nil : post.name, kind: kind, image: image, pull: pull,
-            description: post.description, config: post.config.filter { !API.Instance.isShownOnly($0.key) },
-            devices: post.devices, profiles: post.profiles ?? ["default"], ephemeral: post.ephemeral)
+            description: post.description,
+            config: post.config.filter { !API.Instance.isShownOnly($0.key) && !$0.value.isEmpty },
+            devices: withoutEmpty(post.devices), profiles: post.profiles ?? ["default"], ephemeral: post.ephemeral)
     }
 
     private func put(_ call: Call) async throws -> Response {
@@ -130,7 +137,8 @@ struct InstanceRoutes: Sendable {
         try await checkPrecondition(call, name)
         let request = UpdateRequest(
             description: put.description ?? "",
-            config: (put.config ?? [:]).filter { !API.Instance.isShownOnly($0.key) }, devices: put.devices ?? [:],
+            config: (put.config ?? [:]).filter { !API.Instance.isShownOnly($0.key) && !$0.value.isEmpty },
+            devices: Self.withoutEmpty(put.devices ?? [:]),
             profiles: put.profiles ?? [], ephemeral: put.ephemeral ?? false)
         let (instances, project) = (instances, call.project)
         return try await door.operation(
@@ -149,7 +157,8 @@ struct InstanceRoutes: Sendable {
             record.config.merging(changes.filter { !API.Instance.isShownOnly($0.key) }) { $1 }
                 .filter { !$0.value.isEmpty }
         }
-        let devices = patch.devices.map { changes in record.devices.merging(changes) { $1 }.filter { !$0.value.isEmpty }
+        let devices = patch.devices.map { changes in
+            Self.withoutEmpty(record.devices.merging(changes) { $1 }).filter { !$0.value.isEmpty }
         }
         _ = try await instances.update(
             name, project: call.project,
@@ -157,6 +166,11 @@ struct InstanceRoutes: Sendable {
                 description: patch.description, config: config, devices: devices, profiles: patch.profiles,
                 ephemeral: patch.ephemeral))
         return try Reply.done()
+    }
+
+    /// A key with an empty value is no key: that is how clients take one away.
+    private static func withoutEmpty(_ devices: [String: [String: String]]) -> [String: [String: String]] {
+        devices.mapValues { $0.filter { !$0.value.isEmpty } }
     }
 
     @discardableResult

@@ -31,13 +31,46 @@ struct InstanceStateRoutes: Sendable {
     private func put(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let put = try await call.decode(API.InstanceStatePut.self)
-        let change = try Change(put)
+        let change = try StateChange(put)
         _ = try await instances.get(name, project: call.project)
         let (instances, project) = (instances, call.project)
         return try await door.operation(
             change.description, project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
         ) { _ in
             try await change.apply(to: name, project, instances)
+            return [:]
+        }
+    }
+
+    /// Changes every instance of the project that is in a state to be changed.
+    func putAll(_ call: Call) async throws -> Response {
+        guard let put = try await call.decode(API.InstancesPut.self).state else {
+            throw EngineError(.invalidArgument, "the field 'state' is missing")
+        }
+        let change = try StateChange(put)
+        let (instances, project) = (instances, call.project)
+        let names = await instances.list(project: project).filter { change.applies(to: $0.status) }.map(\.record.name)
+        return try await door.operation(
+            change.description, project: project, resources: ["instances": names.map { "/1.0/instances/\($0)" }]
+        ) { _ in
+            let failures = await withTaskGroup(of: (String, String)?.self) { group in
+                for name in names {
+                    group.addTask {
+                        do {
+                            try await change.apply(to: name, project, instances)
+                            return nil
+                        } catch {
+                            return (name, "\(error)")
+                        }
+                    }
+                }
+                var failures: [(String, String)] = []
+                for await case let failure? in group { failures.append(failure) }
+                return failures.sorted { $0.0 < $1.0 }
+            }
+            guard failures.isEmpty else {
+                throw EngineError(.conflict, failures.map { "\($0): \($1)" }.joined(separator: "; "))
+            }
             return [:]
         }
     }
@@ -54,46 +87,5 @@ struct InstanceStateRoutes: Sendable {
             throw EngineError(.timeout, "instance \(Names.quoted(name)) still runs after \(timeout)")
         }
         throw EngineError(.conflict, "instance \(Names.quoted(name)) has not run yet", hint: "isle start \(name)")
-    }
-
-    /// A change of state as the API names it.
-    private struct Change: Sendable {
-        let put: API.InstanceStatePut
-        let timeout: Duration?
-        let description: String
-
-        init(_ put: API.InstanceStatePut) throws {
-            self.put = put
-            timeout = put.timeout > 0 ? .seconds(put.timeout) : nil
-            if put.stateful { throw EngineError(.unsupported, "stopping with memory kept is not offered") }
-            switch put.action {
-            case "start": description = "Starting instance"
-            case "stop": description = "Stopping instance"
-            case "restart": description = "Restarting instance"
-            case "freeze": description = "Freezing instance"
-            case "unfreeze": description = "Unfreezing instance"
-            case "kill": description = "Signalling instance"
-            default:
-                throw EngineError(
-                    .invalidArgument, "\(Names.quoted(put.action)) is not an action",
-                    hint: "start, stop, restart, freeze, unfreeze or kill")
-            }
-            if let signal = put.signal, Signals.number(signal) == nil {
-                throw EngineError(
-                    .invalidArgument, "\(Names.quoted(signal)) is not a signal",
-                    hint: "a name as TERM or a number from 1 to 64")
-            }
-        }
-
-        func apply(to name: String, _ project: String, _ instances: InstanceService) async throws {
-            switch put.action {
-            case "start": try await instances.start(name, project: project)
-            case "stop": try await instances.stop(name, project: project, force: put.force, timeout: timeout)
-            case "restart": try await instances.restart(name, project: project, force: put.force, timeout: timeout)
-            case "freeze": try await instances.pause(name, project: project)
-            case "unfreeze": try await instances.resume(name, project: project)
-            default: try await instances.kill(name, project: project, signal: put.signal ?? "KILL")
-            }
-        }
     }
 }

@@ -40,7 +40,7 @@ struct ServerRoutes: Sendable {
 
     private func get(_ call: Call) async throws -> Response {
         var server = API.Server()
-        server.apiExtensions = Self.extensions
+        server.apiExtensions = Self.extensions + InstanceExtensions.names
         server.environment = environment
         server.config = [:]
         return try Reply.sync(server, etag: try ETag.of(API.ServerPut()))

@@ -1,0 +1,54 @@
+import Engine
+import Model
+import WireTypes
+
+/// A change of state as the API names it.
+struct StateChange: Sendable {
+    let put: API.InstanceStatePut
+    let timeout: Duration?
+    let description: String
+
+    init(_ put: API.InstanceStatePut) throws {
+        self.put = put
+        timeout = put.timeout > 0 ? .seconds(put.timeout) : nil
+        if put.stateful { throw EngineError(.unsupported, "stopping with memory kept is not offered") }
+        switch put.action {
+        case "start": description = "Starting instance"
+        case "stop": description = "Stopping instance"
+        case "restart": description = "Restarting instance"
+        case "freeze": description = "Freezing instance"
+        case "unfreeze": description = "Unfreezing instance"
+        case "kill": description = "Signalling instance"
+        default:
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(put.action)) is not an action",
+                hint: "start, stop, restart, freeze, unfreeze or kill")
+        }
+        if let signal = put.signal, Signals.number(signal) == nil {
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(signal)) is not a signal",
+                hint: "a name as TERM or a number from 1 to 64")
+        }
+    }
+
+    /// Whether an instance in that state is changed by it at all.
+    func applies(to status: InstanceStatus) -> Bool {
+        switch put.action {
+        case "start": status == .stopped || status == .error
+        case "freeze": status == .running
+        case "unfreeze": status == .frozen
+        default: status == .running || status == .frozen
+        }
+    }
+
+    func apply(to name: String, _ project: String, _ instances: InstanceService) async throws {
+        switch put.action {
+        case "start": try await instances.start(name, project: project)
+        case "stop": try await instances.stop(name, project: project, force: put.force, timeout: timeout)
+        case "restart": try await instances.restart(name, project: project, force: put.force, timeout: timeout)
+        case "freeze": try await instances.pause(name, project: project)
+        case "unfreeze": try await instances.resume(name, project: project)
+        default: try await instances.kill(name, project: project, signal: put.signal ?? "KILL")
+        }
+    }
+}

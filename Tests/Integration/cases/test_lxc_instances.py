@@ -1,0 +1,277 @@
+"""Debian's `lxc` against the daemon: instances, from launch to delete."""
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import time
+
+from isletest.lxd import LXC
+from isletest.runner import Skip
+
+
+def client(env):
+    if not shutil.which("lxc"):
+        raise Skip("no lxc client (package lxd-client)")
+    return LXC(env.daemon, env.folder)
+
+
+def box(env, name="box", *arguments):
+    """A small container that runs: busybox as an application."""
+    lxc = client(env)
+    env.daemon.isle("launch", "busybox", name, *arguments, "--", "sleep", "1000")
+    return lxc
+
+
+def test_life_of_a_container(env):
+    env.need("debian")
+    lxc = client(env)
+    lxc("launch", "local:debian/bookworm", "c1", "-c", "limits.memory=300MiB", "-c", "user.team=blue")
+    assert "c1,RUNNING" in lxc.out("list", "-f", "csv", "-c", "ns")
+    assert lxc.out("config", "get", "c1", "limits.memory") == "300MiB\n"
+    result = lxc("exec", "c1", "--env", "A=b", "--cwd", "/tmp", "--", "sh", "-c",
+                 "echo $A in $(pwd); echo problem >&2; exit 3", check=False)
+    assert (result.code, result.out, result.err) == (3, "b in /tmp\n", "problem\n"), result
+    assert lxc("exec", "c1", "cat", input="piped\n").out == "piped\n"
+    assert "uid=33" in lxc.out("exec", "c1", "--user", "33", "--group", "33", "id")
+    assert lxc("exec", "c1", "no-such-program", check=False).code == 127
+    info = lxc.out("query", "/1.0/instances/c1/state")
+    assert '"status": "Running"' in info and '"processes"' in info, info
+    lxc("pause", "c1")
+    assert "FROZEN" in lxc.out("list", "-f", "csv", "-c", "s")
+    lxc("start", "c1")
+    lxc("restart", "c1", "--force")
+    assert "running" in lxc.refused("delete", "c1")
+    lxc("stop", "c1", "--force")
+    assert "not running" in lxc.refused("exec", "c1", "true")
+    lxc("rename", "c1", "c2")
+    assert lxc.out("list", "-f", "csv", "-c", "n") == "c2\n"
+    lxc("delete", "c2")
+    assert lxc.out("list", "-f", "csv", "-c", "n") == ""
+
+
+def test_every_column_and_format(env):
+    lxc = box(env, "one")
+    lxc("list", "-c", "ns46tPSdlpuMDNbLmeafFc")
+    for column in "ns46tPSdlpuMDNbLmeafFc":
+        lxc("list", "-c", column)
+    for form in ("csv", "json", "table", "yaml", "compact"):
+        assert "one" in lxc.out("list", "-f", form), form
+    assert "one" in lxc.out("list", "status=running", "-f", "csv")
+    assert "one" not in lxc.out("list", "status=stopped", "-f", "csv")
+    assert "one" not in lxc.out("list", "two", "-f", "csv")
+
+
+def test_configuration(env):
+    lxc = box(env, "conf")
+    lxc("config", "set", "conf", "user.one=1", "user.two=2")
+    assert lxc.out("config", "get", "conf", "user.one") == "1\n"
+    lxc("config", "unset", "conf", "user.one")
+    assert lxc.out("config", "get", "conf", "user.one") == "\n"
+    assert "no.such.key" in lxc.refused("config", "set", "conf", "no.such.key=1")
+    assert "limits.memory" in lxc.refused("config", "set", "conf", "limits.memory=much")
+    text = lxc.out("config", "show", "conf")
+    lxc("config", "edit", "conf", input=text.replace('description: ""', "description: mine").replace("two: \"2\"", "two: \"3\""))
+    shown = lxc.out("config", "show", "conf")
+    assert "description: mine" in shown and 'user.two: "3"' in shown, shown
+    assert "type: nic" in lxc.out("config", "show", "conf", "--expanded")
+    lxc("config", "device", "add", "conf", "data", "disk", f"source={env.folder}", "path=/data")
+    assert lxc.out("config", "device", "list", "conf") == "data\n"
+    assert lxc.out("config", "device", "get", "conf", "data", "path") == "/data\n"
+    lxc("config", "device", "set", "conf", "data", "readonly=true")
+    lxc("config", "device", "unset", "conf", "data", "readonly")
+    assert "readonly" not in lxc.out("config", "device", "show", "conf")
+    lxc("config", "device", "override", "conf", "eth0", "name=eth0")
+    lxc("config", "device", "remove", "conf", "eth0")
+    lxc("config", "device", "remove", "conf", "data")
+    assert "colour" in lxc.refused("config", "device", "add", "conf", "x", "disk", "source=/tmp", "path=/x", "colour=red")
+
+
+def _files(env, lxc, name):
+    source = env.folder / f"files-{name}"
+    shutil.rmtree(source, ignore_errors=True)
+    (source / "tree/below").mkdir(parents=True)
+    (source / "one").write_text("one\n")
+    (source / "tree/two").write_text("two\n")
+    (source / "tree/below/three").write_bytes(os.urandom(300_000))
+    (source / "tree/link").symlink_to("two")
+    os.chmod(source / "tree/two", 0o640)
+    lxc("file", "push", source / "one", f"{name}/root/pushed", "--mode", "0604", "--uid", "33", "--gid", "34")
+    lxc("file", "push", source / "one", f"{name}/a/b/c/deep", "--create-dirs")
+    lxc("file", "push", "-r", source / "tree", f"{name}/root/")
+    back = source / "back"
+    back.mkdir()
+    lxc("file", "pull", f"{name}/root/pushed", back / "pushed")
+    assert (back / "pushed").read_text() == "one\n"
+    lxc("file", "pull", "-r", f"{name}/root/tree", back)
+    assert (back / "tree/below/three").read_bytes() == (source / "tree/below/three").read_bytes()
+    assert os.readlink(back / "tree/link") == "two"
+    assert stat.S_IMODE((back / "tree/two").stat().st_mode) == 0o640
+    assert lxc.out("file", "pull", f"{name}/a/b/c/deep", "-") == "one\n"
+    lxc("file", "push", "-", f"{name}/root/piped", input="piped\n")
+    assert lxc.out("file", "pull", f"{name}/root/piped", "-") == "piped\n"
+    lxc("file", "delete", f"{name}/root/piped")
+    assert "no file" in lxc.refused("file", "pull", f"{name}/root/piped", "-")
+    headers = subprocess.run(
+        ["curl", "-sI", "--unix-socket", env.daemon.socket, f"http://isle/1.0/instances/{name}/files?path=/root/pushed"],
+        capture_output=True, text=True).stdout.lower()
+    for line in ("x-lxd-mode: 0604", "x-lxd-uid: 33", "x-lxd-gid: 34", "x-lxd-type: file"):
+        assert line in headers, headers
+
+
+def test_files_of_a_running_and_a_stopped_container(env):
+    lxc = box(env, "files")
+    _files(env, lxc, "files")
+    assert lxc.out("exec", "files", "--", "stat", "-c", "%u:%g %a", "/root/pushed") == "33:34 604\n"
+    lxc("stop", "files", "--force")
+    lxc("file", "delete", "files/root/pushed")
+    _files(env, lxc, "files")
+    lxc("start", "files")
+    assert lxc.out("exec", "files", "--", "cat", "/root/pushed", "/root/tree/link") == "one\ntwo\n"
+    # What is mounted inside is seen from outside too.
+    lxc("exec", "files", "--", "sh", "-c", "echo shared > /dev/shm/here")
+    assert lxc.out("file", "pull", "files/dev/shm/here", "-") == "shared\n"
+
+
+def test_paths_stay_inside(env):
+    lxc = box(env, "inside")
+    secret = env.folder / "secret-of-the-host"
+    secret.write_text("secret")
+    lxc("exec", "inside", "--", "sh", "-c", f"ln -s {secret} /link; ln -s /proc/1/root /root/proc; ln -s /nowhere/x /dangling")
+    assert "secret" not in lxc("file", "pull", "inside/link", "-", check=False).out
+    assert "secret" not in lxc("file", "pull", f"inside/root/proc{secret}", "-", check=False).out
+    lxc("file", "push", "-", "inside/link", input="overwritten", check=False)
+    lxc("file", "push", "-", "inside/../../../../etc/made-by-test", input="x", check=False)
+    assert secret.read_text() == "secret" and not pathlib.Path("/etc/made-by-test").exists()
+    for path in ("/dev/null", "/dev/zero", "/proc/kmsg", "/root"):
+        lxc("file", "push", "-", f"inside{path}", input="x", check=False, timeout=20)
+    lxc("exec", "inside", "--", "mknod", "/pipe", "p")
+    assert lxc("file", "pull", "inside/pipe", "-", check=False, timeout=20).code != 0
+
+
+SFTP = """
+import os, socket, sys, threading
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(f"GET /1.0/instances/{sys.argv[2]}/sftp HTTP/1.1\\r\\nHost: isle\\r\\nConnection: Upgrade\\r\\nUpgrade: sftp\\r\\n\\r\\n".encode())
+head = b""
+while b"\\r\\n\\r\\n" not in head: head += s.recv(1)
+assert b" 101 " in head, head
+def up():
+    while (data := os.read(0, 65536)): s.sendall(data)
+    s.shutdown(socket.SHUT_WR)
+threading.Thread(target=up, daemon=True).start()
+while (data := s.recv(65536)): os.write(1, data)
+"""
+
+
+def sftp(env, name, commands):
+    """Runs OpenSSH's own client over the instance's session."""
+    if not shutil.which("sftp"):
+        raise Skip("no sftp (package openssh-client)")
+    relay = env.folder / "sftp-relay.py"
+    relay.write_text(SFTP)
+    return subprocess.run(["sftp", "-b", "-", "-D", f"/usr/bin/python3 {relay} {env.daemon.socket} {name}"],
+                          input=commands, capture_output=True, text=True, timeout=60)
+
+
+def test_sftp(env):
+    lxc = box(env, "session")
+    big = env.folder / "big"
+    big.write_bytes(os.urandom(3_000_000))
+    for state in ("running", "stopped"):
+        if state == "stopped":
+            lxc("stop", "session", "--force")
+        done = sftp(env, "session", f"""
+mkdir /srv-{state}
+put {big} /srv-{state}/big
+chmod 600 /srv-{state}/big
+rename /srv-{state}/big /srv-{state}/bigger
+symlink bigger /srv-{state}/link
+get /srv-{state}/link {env.folder}/fetched
+ls -ln /srv-{state}
+ln /srv-{state}/bigger /srv-{state}/hard
+rm /srv-{state}/hard
+-rmdir /srv-{state}
+""")
+        assert done.returncode == 0, done
+        assert "-rw-------" in done.stdout and "bigger" in done.stdout, done
+        assert (env.folder / "fetched").read_bytes() == big.read_bytes()
+    # A session goes on over a start.
+    relay = subprocess.Popen(["sftp", "-b", "-", "-D", f"/usr/bin/python3 {env.folder}/sftp-relay.py {env.daemon.socket} session"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    relay.stdin.write("ls /srv-running\n")
+    relay.stdin.flush()
+    time.sleep(0.7)
+    lxc("start", "session")
+    out, err = relay.communicate("ls /srv-stopped\nbye\n", timeout=30)
+    assert relay.returncode == 0 and "bigger" in out, (out, err)
+
+
+def test_file_mount(env):
+    if not shutil.which("sshfs") or not os.access("/dev/fuse", os.W_OK):
+        raise Skip("no sshfs or no FUSE")
+    lxc = box(env, "mounted")
+    lxc("file", "push", "-", "mounted/root/hello", input="hello\n")
+    target = env.folder / "mnt"
+    target.mkdir(exist_ok=True)
+    mount = lxc.popen("file", "mount", "mounted/root", target, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                      stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + 10
+        while time.monotonic() < end and not (target / "hello").exists() and mount.poll() is None:
+            time.sleep(0.1)
+        assert (target / "hello").read_text() == "hello\n", mount.stdout.read() if mount.poll() is not None else "late"
+        (target / "new").write_text("from outside\n")
+        assert lxc.out("exec", "mounted", "cat", "/root/new") == "from outside\n"
+    finally:
+        subprocess.run(["umount", target], check=False)
+        mount.terminate()
+        mount.wait(10)
+
+
+def test_metadata_and_templates(env):
+    lxc = box(env, "templated")
+    assert "architecture: x86_64" in lxc.out("config", "metadata", "show", "templated")
+    lxc("config", "metadata", "edit", "templated", input="""
+architecture: x86_64
+creation_date: 1700000000
+properties: {os: Busybox}
+templates:
+  /etc/motd-by-template:
+    when: [start]
+    template: motd.tpl
+    properties: {greeting: hello}
+  /deep/er/once:
+    when: [start]
+    create_only: true
+    template: motd.tpl
+""")
+    shown = lxc.out("config", "metadata", "show", "templated")
+    assert "os: Busybox" in shown and "/etc/motd-by-template" in shown, shown
+    lxc("config", "template", "create", "templated", "motd.tpl")
+    lxc("config", "template", "edit", "templated", "motd.tpl",
+        input="{{ properties.greeting|default:\"?\" }} {{ container.name }} {{ trigger }} {{ config_get('user.x', 'none') }}\n")
+    assert lxc.out("config", "template", "list", "templated", check=False).count("motd.tpl") == 1
+    assert "container.name" in lxc.out("config", "template", "show", "templated", "motd.tpl")
+    lxc("restart", "templated", "--force")
+    assert lxc.out("exec", "templated", "cat", "/etc/motd-by-template") == "hello templated start none\n"
+    lxc("exec", "templated", "--", "sh", "-c", "echo kept > /deep/er/once")
+    lxc("config", "set", "templated", "user.x=set")
+    lxc("restart", "templated", "--force")
+    assert lxc.out("exec", "templated", "cat", "/etc/motd-by-template", "/deep/er/once") == "hello templated start set\nkept\n"
+    lxc("stop", "templated", "--force")
+    lxc("config", "template", "edit", "templated", "motd.tpl", input="{% include \"/etc/shadow\" %}")
+    assert "include" in lxc.refused("start", "templated")
+    lxc("config", "template", "delete", "templated", "motd.tpl")
+    assert "not allowed" in lxc.refused("query", "-X", "POST", "--raw", "/1.0/instances/templated/metadata/templates?path=..%2fx")
+
+
+def test_state_of_all(env):
+    lxc = box(env, "all1")
+    box(env, "all2")
+    lxc("stop", "--all", "--force")
+    assert lxc.out("list", "-f", "csv", "-c", "s") == "STOPPED\nSTOPPED\n"
+    lxc("start", "--all")
+    assert lxc.out("list", "-f", "csv", "-c", "s") == "RUNNING\nRUNNING\n"
+    lxc("query", "-X", "PUT", "--wait", "-d", '{"state": {"action": "freeze"}}', "/1.0/instances")
+    assert lxc.out("list", "-f", "csv", "-c", "s") == "FROZEN\nFROZEN\n"
