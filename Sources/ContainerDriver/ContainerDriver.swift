@@ -49,6 +49,7 @@ public final class ContainerDriver: InstanceDriver {
         let runtime = try Runtime.find(plan.config["oci.runtime"])
         let paths = ContainerPaths(directory: plan.runDirectory, id: plan.id)
         let capabilities = try capabilities(plan)
+        try await KernelModules.load(plan.config["linux.kernel_modules"])
         let groups = cgroups
         return try await withReverter { reverter in
             reverter.onFailure("remove \(paths.directory)") { try await Self.removeFolders(paths) }
@@ -75,7 +76,7 @@ public final class ContainerDriver: InstanceDriver {
             }
             return ContainerHandle(
                 id: plan.id, paths: paths, state: state, process: configuration.process, connection: connection,
-                cgroups: cgroups)
+                cgroups: cgroups, shim: self.configuration.shim)
         }
     }
 
@@ -141,28 +142,6 @@ public final class ContainerDriver: InstanceDriver {
             deviceNodes: options.devices.enumerated().map { (paths.device($0.offset), $0.element.target) },
             hasHostQueues: HostFiles.exists("/dev/mqueue"), sharedMemory: paths.sharedMemory,
             initProgram: options.hasInit ? configuration.shim : nil)
-    }
-
-    private func seccompChoice(
-        _ plan: LaunchPlan, _ runtime: Runtime, _ capabilities: [String]
-    ) async throws -> SpecFacts.SeccompChoice {
-        let host = HostSystem.current
-        let profile: SeccompProfile
-        switch plan.security.seccomp {
-        case "unconfined": return .unconfined
-        case "default", "":
-            if plan.security.privileged { return .unconfined }
-            profile =
-                plan.kind == .system
-                ? .system(machine: host.machine)
-                : .application(
-                    capabilities: Set(capabilities), nesting: plan.security.nesting, machine: host.machine)
-        default:
-            profile = try .docker(
-                json: plan.security.seccomp, capabilities: Set(capabilities), machine: host.machine,
-                kernel: host.kernel)
-        }
-        return runtime.isCrun ? .filter(try await seccomp.filter(for: profile)) : .profile(profile)
     }
 
     private func shimSpec(

@@ -13,19 +13,22 @@ final class ContainerHandle: InstanceHandle {
     let process: RuntimeSpec.Process
     let connection: ShimConnection
     let cgroups: CgroupHost
+    /// Path of the `isle-shim` program.
+    let shim: String
     private let stored: Mutex<ContainerState>
     private let isDeleted = Atomic(false)
     private let sessions = Atomic<Int>(0)
 
     init(
         id: InstanceID, paths: ContainerPaths, state: ContainerState, process: RuntimeSpec.Process,
-        connection: ShimConnection, cgroups: CgroupHost
+        connection: ShimConnection, cgroups: CgroupHost, shim: String
     ) {
         self.id = id
         self.paths = paths
         self.process = process
         self.connection = connection
         self.cgroups = cgroups
+        self.shim = shim
         stored = Mutex(state)
     }
 
@@ -38,6 +41,7 @@ final class ContainerHandle: InstanceHandle {
     var limits: (any LimitsFacet)? { ContainerControl(handle: self) }
     var usage: (any UsageFacet)? { ContainerControl(handle: self) }
     var files: (any FilesFacet)? { ContainerFilesFacet(handle: self) }
+    var devices: (any DevicesFacet)? { ContainerDevices(handle: self) }
 
     var pid: Int32? { get async { await connection.pid } }
 

@@ -29,7 +29,7 @@ extension ContainerDriver {
         state.started = true
         return ContainerHandle(
             id: id, paths: paths, state: state, process: try Self.readProcess(paths), connection: connection,
-            cgroups: cgroups)
+            cgroups: cgroups, shim: configuration.shim)
     }
 
     private func outcome(_ id: InstanceID, _ paths: ContainerPaths, kind: InstanceKind) throws -> Reattached {

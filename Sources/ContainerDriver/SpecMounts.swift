@@ -91,7 +91,12 @@ enum SpecMounts {
             mounts.append(
                 (
                     target.split(separator: "/").count,
-                    RuntimeSpec.Mount("bind", source, at: target, ["rbind", "rprivate", mount.readOnly ? "ro" : "rw"])
+                    RuntimeSpec.Mount(
+                        "bind", source, at: target,
+                        [
+                            mount.recursive ? "rbind" : "bind", mount.propagation ?? "rprivate",
+                            mount.readOnly ? "ro" : "rw",
+                        ])
                 ))
         }
         // Sorting is not stable; the path decides among equals.

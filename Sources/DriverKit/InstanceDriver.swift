@@ -89,6 +89,8 @@ public protocol InstanceHandle: Sendable {
     /// Asks the guest to reboot without ending the instance; nil: the engine stops and starts it.
     var reboot: (any RebootFacet)? { get }
     var files: (any FilesFacet)? { get }
+    /// Mounts and device files that come and go while it runs; nil: with the next start.
+    var devices: (any DevicesFacet)? { get }
 }
 
 extension InstanceHandle {
@@ -99,6 +101,7 @@ extension InstanceHandle {
     public var usage: (any UsageFacet)? { nil }
     public var reboot: (any RebootFacet)? { nil }
     public var files: (any FilesFacet)? { nil }
+    public var devices: (any DevicesFacet)? { nil }
 }
 
 /// Streams of the first process.
@@ -158,6 +161,21 @@ public protocol LimitsFacet: Sendable {
 
 public protocol UsageFacet: Sendable {
     func usage() async throws -> Usage
+}
+
+/// What a running instance is shown of the host.
+public protocol DevicesFacet: Sendable {
+    /// Mounts a file or folder of the host; what is missing of the target is made.
+    func attach(_ mount: MountSpec) async throws
+    /// Shows a device file.
+    func attach(_ device: DeviceNode) async throws
+    /// Takes the mount or device file at `target` away, in use or not. No error if it is not there.
+    func detach(target: String) async throws
+    /// Begins to pass connections on; that outlives the daemon and ends with the instance. `conflict` for an address that
+    /// is taken.
+    func open(_ forward: ForwardSpec) async throws
+    /// Ends it, open connections too. No error if there is none of the name.
+    func close(forward name: String) async throws
 }
 
 public protocol RebootFacet: Sendable {

@@ -176,12 +176,22 @@ public struct MountSpec: Sendable, Hashable {
     /// Show the instance's own ids on disk (idmapped mount): true for Isle's volumes, false for paths of the host
     /// that the user named, whose owners stay as they are unless `shift=true` was asked for.
     public var idMapped: Bool
+    /// Show what is mounted below the source too.
+    public var recursive: Bool
+    /// How mounts that are made later pass between host and instance: `rprivate` (not at all), `rslave` (inwards), …
+    /// (mount(2), shared subtrees); nil is `rprivate`.
+    public var propagation: String?
 
-    public init(source: String, target: String, readOnly: Bool = false, idMapped: Bool = false) {
+    public init(
+        source: String, target: String, readOnly: Bool = false, idMapped: Bool = false, recursive: Bool = true,
+        propagation: String? = nil
+    ) {
         self.source = source
         self.target = target
         self.readOnly = readOnly
         self.idMapped = idMapped
+        self.recursive = recursive
+        self.propagation = propagation
     }
 }
 

@@ -107,31 +107,43 @@ extension Devices {
 
     /// The device files with what the host says about them.
     /// - Throws: `notFound` for one that the host does not have, `invalidArgument` for a file that is of another type.
-    func resolvedNodes() throws -> [DeviceNode] {
-        try nodes.compactMap { node in
-            if let number = node.number {
+    /// - Parameter device: those of this device alone.
+    func resolvedNodes(of device: String? = nil) throws -> [DeviceNode] {
+        let found = try hardware.filter { device == nil || $0.key == device }.sorted { $0.key < $1.key }
+            .flatMap { try $0.value.nodes() }
+        return try found
+            + nodes.filter { device == nil || $0.device == device }.compactMap { node in
+                if let number = node.number {
+                    return DeviceNode(
+                        source: node.source, target: node.target, isBlock: node.isBlock, major: number.major,
+                        minor: number.minor, mode: node.mode ?? 0o660, uid: node.uid, gid: node.gid, access: node.access
+                    )
+                }
+                var status = stat()
+                guard stat(node.source, &status) == 0 else {
+                    if !node.isRequired { return nil }
+                    throw EngineError(
+                        .notFound, "device \(Names.quoted(node.device)): the host has no \(Names.quoted(node.source))")
+                }
+                guard status.st_mode & S_IFMT == (node.isBlock ? S_IFBLK : S_IFCHR) else {
+                    throw EngineError(
+                        .invalidArgument,
+                        "device \(Names.quoted(node.device)): \(node.source) is no \(node.isBlock ? "block" : "character") device"
+                    )
+                }
+                let (major, minor) = Self.numbers(UInt64(status.st_rdev))
                 return DeviceNode(
-                    source: node.source, target: node.target, isBlock: node.isBlock, major: number.major,
-                    minor: number.minor, mode: node.mode ?? 0o660, uid: node.uid, gid: node.gid, access: node.access)
-            }
-            var status = stat()
-            guard stat(node.source, &status) == 0 else {
-                if !node.isRequired { return nil }
-                throw EngineError(
-                    .notFound, "device \(Names.quoted(node.device)): the host has no \(Names.quoted(node.source))")
-            }
-            guard status.st_mode & S_IFMT == (node.isBlock ? S_IFBLK : S_IFCHR) else {
-                throw EngineError(
-                    .invalidArgument,
-                    "device \(Names.quoted(node.device)): \(node.source) is no \(node.isBlock ? "block" : "character") device"
+                    source: node.source, target: node.target, isBlock: node.isBlock, major: major, minor: minor,
+                    mode: node.mode ?? UInt32(status.st_mode) & 0o777, uid: node.uid, gid: node.gid, access: node.access
                 )
             }
-            let raw = UInt64(status.st_rdev)
-            let major = UInt32(truncatingIfNeeded: (raw >> 8 & 0xfff) | (raw >> 32 & ~0xfff))
-            let minor = UInt32(truncatingIfNeeded: (raw & 0xff) | (raw >> 12 & ~0xff))
-            return DeviceNode(
-                source: node.source, target: node.target, isBlock: node.isBlock, major: major, minor: minor,
-                mode: node.mode ?? UInt32(status.st_mode) & 0o777, uid: node.uid, gid: node.gid, access: node.access)
-        }
+    }
+
+    /// The two numbers of a device file (makedev(3)).
+    static func numbers(_ raw: UInt64) -> (major: UInt32, minor: UInt32) {
+        (
+            UInt32(truncatingIfNeeded: (raw >> 8 & 0xfff) | (raw >> 32 & ~0xfff)),
+            UInt32(truncatingIfNeeded: (raw & 0xff) | (raw >> 12 & ~0xff))
+        )
     }
 }

@@ -25,6 +25,11 @@ struct Devices: Sendable {
         var target: String
         var readOnly: Bool
         var shift: Bool
+        /// The start fails if the source is not there.
+        var required = true
+        var recursive = true
+        var propagation: String?
+        var rate: Limits.DiskRate?
     }
 
     struct Proxy: Sendable, Hashable {
@@ -49,11 +54,18 @@ struct Devices: Sendable {
     var tmpfs: [TmpfsMount] = []
     var nodes: [Node] = []
     var disks: [Disk] = []
+    /// Ports of the host that the network driver leads to the instance.
     var proxies: [Proxy] = []
+    /// Connections that a process passes on, with their devices.
+    var forwards: [(device: String, spec: ForwardSpec)] = []
     /// Bytes (`size` of the root disk); nil if not stated.
     var rootSize: Int64?
     /// The pool that the root disk names.
     var rootPool: String?
+    /// Rates of the root disk; their path is not set.
+    var rootRate: Limits.DiskRate?
+    /// Hardware of the host, by device.
+    var hardware: [String: HardwareQuery] = [:]
 
     /// Checks every device and gives it its type; errors name the device and the key.
     init(_ devices: [String: [String: String]]) throws {
@@ -67,10 +79,15 @@ struct Devices: Sendable {
             case "proxy": try addProxy(&reader)
             case "unix-char": try addNode(&reader, isBlock: false)
             case "unix-block": try addNode(&reader, isBlock: true)
+            case "usb", "gpu": hardware[name] = try HardwareQuery(&reader, isUSB: keys["type"] == "usb")
+            case let type? where Self.refused[type] != nil:
+                throw EngineError(
+                    .unsupported,
+                    "device \(Names.quoted(name)) of the type \(type) is not offered: \(Self.refused[type] ?? "")")
             case let type?:
                 throw EngineError(
                     .unsupported, "device \(Names.quoted(name)) has the type \(Names.quoted(type)), which is not known",
-                    hint: "types: nic, disk, proxy, unix-char, unix-block, none")
+                    hint: "types: nic, disk, proxy, unix-char, unix-block, usb, gpu, none")
             case nil:
                 throw EngineError(
                     .invalidArgument, "device \(Names.quoted(name)) has no type",
@@ -87,6 +104,13 @@ struct Devices: Sendable {
                 .invalidArgument, "a nic on a network and one of nictype 'host' or 'instance' exclude each other")
         }
     }
+
+    /// Types that LXD has and Isle does not, with the reason.
+    private static let refused = [
+        "tpm": "there is no emulator of a TPM here", "infiniband": "there is no driver for it",
+        "pci": "machines are given no hardware of the host",
+        "unix-hotplug": "name the file with unix-char or unix-block",
+    ]
 
     private mutating func addNic(_ reader: inout KeyReader) throws {
         if let type = reader.take("nictype") {
@@ -152,6 +176,8 @@ struct Devices: Sendable {
                 }
                 rootSize = bytes
             }
+            rootRate = try Self.rate(&reader)
+            _ = try reader.number("boot.priority")
             return
         }
         if reader.peek("source") == "tmpfs:" { return try addTmpfs(&reader, target) }
@@ -168,9 +194,10 @@ struct Devices: Sendable {
         }
         let readOnly = try reader.bool("readonly")
         let shift = try reader.bool("shift")
-        disks.append(
-            Disk(
-                device: reader.device, source: source, pool: pool, target: target, readOnly: readOnly, shift: shift))
+        var disk = Disk(
+            device: reader.device, source: source, pool: pool, target: target, readOnly: readOnly, shift: shift)
+        try Self.addOptions(&reader, to: &disk)
+        disks.append(disk)
     }
 
     private mutating func addProxy(_ reader: inout KeyReader) throws {
@@ -179,8 +206,7 @@ struct Devices: Sendable {
                 .invalidArgument, "proxy device \(Names.quoted(reader.device)) needs 'listen' and 'connect'",
                 hint: "for example listen=tcp:127.0.0.1:8080 connect=tcp:127.0.0.1:80")
         }
-        _ = reader.take("nat")
-        _ = reader.take("bind")
+        if try addForward(&reader, listen, connect) { return }
         guard let outer = Self.address(listen) else {
             throw reader.error("listen", listen, "tcp:ADDRESS:PORT or udp:ADDRESS:PORT; port 0 is any that is free")
         }

@@ -15,6 +15,10 @@ extension ImageService {
 
     /// Makes the files of a new instance.
     func makeRoot(for instance: InstanceRecord, image: ImageRecord?, merged: MergedConfig) async throws {
+        if image == nil, instance.kind == .application || instance.kind == .system {
+            _ = try await parts.snapshotter.prepare(instance.id, layers: [])
+            return
+        }
         guard let image else {
             throw EngineError(
                 .invalidArgument, "instance \(Names.quoted(instance.name)) has no image",
@@ -31,6 +35,9 @@ extension ImageService {
 
     /// The files of an instance that was made before.
     func root(for instance: InstanceRecord, image: ImageRecord?, merged: MergedConfig) async throws -> RootSource {
+        if image == nil, instance.kind == .application || instance.kind == .system {
+            return .overlay(try await parts.snapshotter.root(instance.id, layers: []))
+        }
         guard let image else {
             throw EngineError(.invalidArgument, "instance \(Names.quoted(instance.name)) has no image")
         }

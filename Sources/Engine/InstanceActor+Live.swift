@@ -125,8 +125,9 @@ extension InstanceActor {
     /// Applies changed limits at once; `conflict` for a changed key that needs a restart is not raised: it takes effect
     /// at the next start, as with LXD.
     private func applyLive(_ run: Run, from before: MergedConfig, to after: MergedConfig) async throws {
-        let old = try before.limits(hostMemory: parts.hostMemory)
-        let new = try after.limits(hostMemory: parts.hostMemory)
+        try await applyDevices(run, from: before, to: after)
+        let old = try await limits(before)
+        let new = try await limits(after, before: before)
         guard old != new else { return }
         guard let facet = run.handle.limits else {
             throw EngineError(

@@ -50,15 +50,16 @@ extension InstanceActor {
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
         let driver = try parts.driver(for: record.kind)
         try await applyTemplates(merged)
-        let identity = try await identity()
+        let identity = try await identity(merged)
         let root = try await services.images.root(for: record, image: image, merged: merged)
         let mounts = try await services.volumes.mounts(devices.disks, project: record.project)
         let sharing = try await sharing(merged, devices)
         var mode = try await services.networks.mode(for: record, devices: devices)
         if let other = sharing.network { mode = .instance(other) }
         let options = try containerOptions(merged, devices, mode, sharing)
-        let plan = try builder.plan(
+        var plan = try builder.plan(
             root: root, identity: sharing.any?.identity ?? identity, network: mode, disks: mounts, options: options)
+        plan.limits = try await limits(merged)
         record.config["volatile.idmap.base"] = plan.identity.map { String($0.base) } ?? "host"
         let endpoints: [NetworkEndpoint]
         if case .endpoints(let list) = mode { endpoints = list } else { endpoints = [] }
@@ -114,6 +115,7 @@ extension InstanceActor {
         guard case .prepared(var run) = lifecycle else { throw notRunning("start") }
         do {
             try await run.handle.start()
+            try await openForwards(run.handle, await merged())
         } catch {
             await discard(run)
             lastError = "\(error)"
@@ -186,7 +188,17 @@ extension InstanceActor {
         return endpoints
     }
 
-    private func identity() async throws -> IDRange {
+    /// The instance's own range of host ids: the one that it asks for, else one that no other has.
+    private func identity(_ merged: MergedConfig) async throws -> IDRange {
+        if let text = merged.config["security.idmap.base"], let base = UInt32(text) {
+            let others = parts.firstID..<parts.firstID + UInt32(parts.idSlots) * 65536
+            guard !others.overlaps(base..<base + 65536) else {
+                throw EngineError(
+                    .invalidArgument, "security.idmap.base=\(base) is among the ids that Isle gives to others",
+                    hint: "choose one outside \(others.lowerBound) to \(others.upperBound - 1)")
+            }
+            return IDRange(base: base)
+        }
         let slot = try await parts.store.reserveIDSlot(id, slots: parts.idSlots)
         return IDRange(base: parts.firstID + UInt32(slot) * 65536)
     }

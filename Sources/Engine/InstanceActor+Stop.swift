@@ -149,6 +149,7 @@ extension InstanceActor {
 
     /// Takes network and driver leftovers of a run away; what fails is logged, the rest goes on.
     func cleanUp(_ run: Run) async {
+        await closeForwards(run)
         var endpoints = run.endpoints ?? []
         if run.endpoints == nil {
             do { endpoints = try await services.networks.reserved(record, await merged()) } catch {

@@ -32,15 +32,28 @@ public actor InstanceService {
 
     /// - Parameter withUsage: also read what each uses now.
     public func list(project: String = "default", withUsage: Bool = false) async -> [InstanceView] {
-        let wanted = Array(actors.values)
-        var views: [InstanceView] = []
+        let prefix = project + "/"
+        let wanted = names.filter { $0.key.hasPrefix(prefix) }.sorted { $0.key < $1.key }.compactMap {
+            actors[$0.value]
+        }
         // Read once for all; if that fails, each of them says so.
         let reservations = try? await services.networks.reservations()
-        for actor in wanted {
-            let view = await actor.view(withUsage: withUsage, reservations: reservations)
-            if view.record.project == project { views.append(view) }
+        // In a few parts at the same time: figures come from files of the kernel, which takes its time over each.
+        let size = max(wanted.count / 4, 16)
+        return await withTaskGroup(of: (Int, [InstanceView]).self) { group in
+            for start in stride(from: 0, to: wanted.count, by: size) {
+                group.addTask {
+                    var views: [InstanceView] = []
+                    for actor in wanted[start..<min(start + size, wanted.count)] {
+                        views.append(await actor.view(withUsage: withUsage, reservations: reservations))
+                    }
+                    return (start, views)
+                }
+            }
+            var parts: [(Int, [InstanceView])] = []
+            for await part in group { parts.append(part) }
+            return parts.sorted { $0.0 < $1.0 }.flatMap { $0.1 }
         }
-        return views.sorted { $0.record.name < $1.record.name }
     }
 
     public func get(_ name: String, project: String = "default", withUsage: Bool = false) async throws -> InstanceView {
@@ -80,6 +93,7 @@ public actor InstanceService {
         _ = try Devices(request.devices)
         for profile in request.profiles { _ = try await services.profiles.get(profile, project: request.project) }
         guard let reference = request.image else {
+            if request.isEmpty { return try await createEmpty(request) }
             throw EngineError(.invalidArgument, "no image was named", hint: "isle image list shows those that are here")
         }
         return try await services.images.withImage(reference, pull: request.pull, progress: progress) { image in
@@ -104,6 +118,26 @@ public actor InstanceService {
         return try await insert(record) { actor in
             try await self.services.images.makeRoot(
                 for: await actor.record, image: image, merged: await actor.merged())
+        }
+    }
+
+    private func createEmpty(_ request: CreateRequest) async throws -> InstanceView {
+        let kind = request.kind ?? .system
+        guard kind == .application || kind == .system else {
+            throw EngineError(
+                .unsupported, "a \(kind.rawValue) cannot be made without an image",
+                hint: "name an image to make it from")
+        }
+        try OptionCatalog.check(request.config, kind: kind)
+        var record = InstanceRecord(
+            id: .random(), project: request.project, name: request.name ?? freeName(request.project), kind: kind,
+            architecture: Host.architecture, description: request.description, config: request.config,
+            devices: request.devices, profiles: request.profiles, ephemeral: request.ephemeral, createdAt: Clock.now)
+        try await checkPlan(record, nil)
+        record.pool = try await choosePool(record)
+        return try await insert(record) { actor in
+            try await self.services.images.makeRoot(
+                for: await actor.record, image: nil, merged: await actor.merged())
         }
     }
 
@@ -139,7 +173,7 @@ public actor InstanceService {
     }
 
     /// Finds out now, with nothing changed, what would make every start fail.
-    private func checkPlan(_ record: InstanceRecord, _ image: ImageRecord) async throws {
+    private func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?) async throws {
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let devices = try Devices(merged.devices)
@@ -374,6 +408,7 @@ public actor InstanceService {
                     let record = await actor.record
                     actors[id] = nil
                     names[key(record.project, record.name)] = nil
+                case "rebuild": try await actor.makeFilesAnew()
                 default: _ = try await settleSnapshot(entry, of: actor)
                 }
             }
@@ -393,6 +428,7 @@ public actor InstanceService {
         for (_, actor) in ordered.sorted(by: { $0.0 > $1.0 }) {
             do {
                 try await locks.withLock(actor.id) { try await actor.start(byUser: false) }
+                if let delay = await actor.merged().seconds("boot.autostart.delay") { try await Task.sleep(for: delay) }
             } catch {
                 parts.logger.error("autostart failed", metadata: ["id": "\(actor.id)", "error": "\(error)"])
             }

@@ -17,6 +17,8 @@ public struct CreateRequest: Sendable {
     public var devices: [String: [String: String]]
     public var profiles: [String]
     public var ephemeral: Bool
+    /// Without an image on purpose: nothing is in it yet.
+    public var isEmpty = false
 
     public enum PullPolicy: String, Sendable, Codable { case always, missing, never }
 

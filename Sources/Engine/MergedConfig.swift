@@ -50,7 +50,25 @@ public struct MergedConfig: Sendable {
         limits.cpuShares = config["limits.cpu.shares"].flatMap(Int.init)
         limits.memoryNodes = config["limits.cpu.nodes"]
         limits.diskWeight = config["limits.disk.weight"].flatMap(Int.init)
+        applyPriorities(&limits)
         return limits
+    }
+
+    /// LXD's priorities from 0 to 10, where the plain weights are not given.
+    private func applyPriorities(_ limits: inout Limits) {
+        func priority(_ key: String) -> Int? { config[key].flatMap { Int($0) } }
+        if let priority = priority("limits.cpu.priority"), limits.cpuShares == nil {
+            limits.cpuShares = max(1024 * (limits.cpuSharePercent ?? 100) / 100 - (10 - priority), 2)
+        }
+        if let priority = priority("limits.disk.priority") {
+            limits.diskWeight = limits.diskWeight ?? max(priority * 100, 10)
+        }
+        if let priority = priority("limits.memory.swap.priority") {
+            limits.swappiness = limits.swappiness ?? 50 + priority
+        }
+        if config["limits.memory.enforce"] == "soft", let memory = limits.memory {
+            (limits.memory, limits.memoryReservation) = (nil, limits.memoryReservation ?? memory)
+        }
     }
 
     /// `true` is without bound, `false` none, else bytes beside the memory. `1` and `0` are LXD's true and false.
@@ -64,7 +82,8 @@ public struct MergedConfig: Sendable {
             privileged: flag("security.privileged") ?? false, nesting: flag("security.nesting") ?? false,
             readOnlyRoot: flag("security.readonly") ?? false, noNewPrivileges: flag("security.no_new_privileges"),
             add: capabilities("security.capabilities.add"), drop: capabilities("security.capabilities.drop"),
-            seccomp: config["security.seccomp"] ?? "default")
+            seccomp: config["security.seccomp"]
+                ?? (flag("security.syscalls.deny_default") == false ? "unconfined" : "default"))
     }
 
     private func capabilities(_ key: String) -> [String] {

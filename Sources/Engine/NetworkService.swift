@@ -159,7 +159,7 @@ public actor NetworkService {
         let devices = try Devices(merged.devices)
         guard !devices.nics.isEmpty else { return [] }
         let own: [AddressReservation]
-        if let known { own = known[record.id] ?? [] } else { own = try await reservations()[record.id] ?? [] }
+        if let known { own = known[record.id] ?? [] } else { own = try await parts.store.reservations(of: record.id) }
         var endpoints: [NetworkEndpoint] = []
         for nic in devices.nics {
             guard let found = own.first(where: { $0.device == nic.device }) else { continue }
@@ -181,8 +181,7 @@ public actor NetworkService {
     private func reserve(_ record: InstanceRecord, _ nic: Devices.Nic) async throws -> AddressReservation {
         let network = try get(nic.network)
         let subnets = NetworkSubnets(ipv4: network.ipv4, ipv6: network.ipv6)
-        let previous = try await parts.store.reservations()
-            .first { $0.instance == record.id && $0.device == nic.device }
+        let previous = try await parts.store.reservations(of: record.id).first { $0.device == nic.device }
         return try await parts.store.reserve(record.id, device: nic.device, network: nic.network) { taken in
             try AddressChooser.choose(instance: record.id, nic: nic, network: subnets, previous: previous, taken: taken)
         }

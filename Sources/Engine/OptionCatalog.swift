@@ -195,6 +195,10 @@ public struct OptionCatalog: Sendable {
     public static func check(_ config: [String: String], kind: InstanceKind?, trusted: Bool = false) throws {
         for (key, value) in config {
             guard let option = find(key) else {
+                if let known = notOffered.first(where: { key.hasPrefix($0.prefix) }) {
+                    throw EngineError(
+                        .invalidArgument, "configuration key \(Names.quoted(key)) is not offered: \(known.reason)")
+                }
                 throw EngineError(
                     .invalidArgument, "unknown configuration key \(Names.quoted(key))", hint: suggestion(for: key))
             }
@@ -235,19 +239,19 @@ public struct OptionCatalog: Sendable {
     }
 
     static func find(_ key: String) -> Option? {
-        options.first { $0.isPrefix ? key.hasPrefix($0.key) && key.utf8.count > $0.key.utf8.count : $0.key == key }
+        everything.first { $0.isPrefix ? key.hasPrefix($0.key) && key.utf8.count > $0.key.utf8.count : $0.key == key }
     }
 
     private static func suggestion(for key: String) -> String {
         let group = key.split(separator: ".").first.map { String($0) + "." } ?? ""
-        let near = options.filter { $0.key.hasPrefix(group) }.map(\.key)
+        let near = everything.filter { $0.key.hasPrefix(group) }.map(\.key)
         return near.isEmpty
             ? "own keys go below 'user.'" : "keys of this group: " + near.joined(separator: ", ")
     }
 
-    private static let containers: Set<InstanceKind> = [.application, .system]
-    private static let anything: @Sendable (String) -> Bool = { _ in true }
-    private static let seconds: @Sendable (String) -> Bool = { Double($0).map { $0 >= 0 && $0 <= 31_536_000 } ?? false }
+    static let containers: Set<InstanceKind> = [.application, .system]
+    static let anything: @Sendable (String) -> Bool = { _ in true }
+    static let seconds: @Sendable (String) -> Bool = { Double($0).map { $0 >= 0 && $0 <= 31_536_000 } ?? false }
     /// Seconds of which at least one thousandth is left after rounding down.
     private static let bound: @Sendable (String) -> Bool = {
         Double($0).map { $0 >= 0.001 && $0 <= 31_536_000 } ?? false
@@ -260,20 +264,20 @@ public struct OptionCatalog: Sendable {
         }
     }
 
-    private static func option(
+    static func option(
         _ key: String, _ summary: String, _ form: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases),
         live: Bool = false, accepts: @escaping @Sendable (String) -> Bool
     ) -> Option {
         Option(key: key, isPrefix: false, kinds: kinds, summary: summary, form: form, live: live, accepts: accepts)
     }
 
-    private static func bool(
+    static func bool(
         _ key: String, _ summary: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases)
     ) -> Option {
         option(key, summary, "true or false", kinds: kinds) { Units.bool($0) != nil }
     }
 
-    private static func family(
+    static func family(
         _ prefix: String, _ summary: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases),
         live: Bool = true, accepts: @escaping @Sendable (String) -> Bool = anything
     ) -> Option {

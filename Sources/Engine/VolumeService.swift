@@ -95,13 +95,16 @@ public actor VolumeService {
                         readOnly: disk.readOnly, idMapped: true))
             } else {
                 guard access(disk.source, F_OK) == 0 else {
+                    if !disk.required { continue }
                     throw EngineError(
                         .notFound,
                         "the path \(Names.quoted(disk.source)) of disk device \(Names.quoted(disk.device)) does not exist on the host",
                         hint: "make it first, or use a named volume")
                 }
                 mounts.append(
-                    MountSpec(source: disk.source, target: disk.target, readOnly: disk.readOnly, idMapped: disk.shift))
+                    MountSpec(
+                        source: disk.source, target: disk.target, readOnly: disk.readOnly, idMapped: disk.shift,
+                        recursive: disk.recursive, propagation: disk.propagation))
             }
         }
         return mounts

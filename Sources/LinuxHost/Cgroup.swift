@@ -85,7 +85,9 @@ public struct Cgroup: Sendable {
     ///   controller; `invalidArgument` when the kernel refuses the value.
     public func apply(_ limits: Limits) throws {
         if host.layout.isUnified {
-            for setting in limits.unifiedSettings { try write(setting, isNeeded: limits.controllers) }
+            for setting in limits.unifiedSettings + (try limits.diskSettings(unified: true)) {
+                try write(setting, isNeeded: limits.controllers)
+            }
             return
         }
         var group = self
@@ -99,7 +101,8 @@ public struct Cgroup: Sendable {
         }
         let swap = group.path(of: "memory").flatMap { host.words("\($0)/memory.memsw.limit_in_bytes").first }
         let cpus = host.layout.hierarchy(of: "cpuset").flatMap { host.words("\($0.path)/cpuset.cpus").first }
-        for setting in limits.legacySettings(currentSwapLimit: swap.flatMap { Int64($0) }, allCPUs: cpus ?? "0") {
+        let settings = limits.legacySettings(currentSwapLimit: swap.flatMap { Int64($0) }, allCPUs: cpus ?? "0")
+        for setting in settings + (try limits.diskSettings(unified: false)) {
             try group.write(setting, isNeeded: limits.controllers)
         }
     }

@@ -35,7 +35,7 @@ extension Limits {
         if cpuSet != nil || memoryNodes != nil { names.insert("cpuset") }
         if memory != nil || memoryReservation != nil || swappiness != nil { names.insert("memory") }
         if processes != nil { names.insert("pids") }
-        if diskWeight != nil { names.insert("io") }
+        if diskWeight != nil || !(diskRates ?? []).isEmpty { names.insert("io") }
         return names
     }
 

@@ -37,6 +37,31 @@ public struct Limits: Sendable, Hashable, Codable {
         }
     }
 
+    /// What may be read from and written to the disks below paths of the host; nil is no rate at all.
+    public var diskRates: [DiskRate]?
+
+    /// Rates of the disk that holds `path`; nil is unlimited.
+    public struct DiskRate: Sendable, Hashable, Codable {
+        /// Absolute, on the host.
+        public var path: String
+        /// Bytes a second.
+        public var readBytes: Int64?
+        public var writeBytes: Int64?
+        /// Operations a second.
+        public var readOperations: Int64?
+        public var writeOperations: Int64?
+        public init(
+            path: String, readBytes: Int64? = nil, writeBytes: Int64? = nil, readOperations: Int64? = nil,
+            writeOperations: Int64? = nil
+        ) {
+            self.path = path
+            self.readBytes = readBytes
+            self.writeBytes = writeBytes
+            self.readOperations = readOperations
+            self.writeOperations = writeOperations
+        }
+    }
+
     public init(
         cpuCount: Int? = nil, cpuSet: String? = nil, cpuQuota: CPUQuota? = nil, cpuSharePercent: Int? = nil,
         memory: Int64? = nil, processes: Int64? = nil

@@ -80,6 +80,15 @@ extension StateStore {
         }
     }
 
+    /// Those of one instance.
+    public func reservations(of instance: InstanceID) async throws -> [AddressReservation] {
+        try await read { db in
+            try String.fetchAll(
+                db, sql: "SELECT document FROM reservation WHERE instance = ?", arguments: [instance.raw]
+            ).map { try Document.decode(AddressReservation.self, $0) }
+        }
+    }
+
     /// Chooses addresses inside one transaction: `choose` is given those taken on the network.
     public func reserve(
         _ instance: InstanceID, device: String, network: String,

@@ -2,10 +2,14 @@ import CHost
 
 /// `isle-shim DIRECTORY`: owns one running instance. Standard input is a memory file with the encoded `ShimSpec`;
 /// standard output takes one `ShimReply`: `started` with the shim's pid when all is ready, else `failed`.
+///
+/// `isle-shim forward …`: passes connections on between the host and a running instance (`Forwarder`).
 @main
 struct IsleShim {
     static func main() {
         if let program = ContainerInit.program() { ContainerInit.run(program) }
+        let arguments = commandLine()
+        if arguments.count > 1, arguments[1].utf8.elementsEqual("forward".utf8) { Forwarder.main(arguments) }
         let spec: ShimSpec
         switch readSpec() {
         case .success(let value): spec = value
@@ -16,6 +20,15 @@ struct IsleShim {
         if pid < 0 { report(.failed(failure("making a process", pid)), on: 1, exit: 1) }
         if pid > 0 { leave(0) }
         run(spec)
+    }
+
+    /// This process's own arguments (proc_pid_cmdline(5)).
+    private static func commandLine() -> [String] {
+        var words: [String] = []
+        for word in (readFile("/proc/self/cmdline") ?? []).split(separator: 0, omittingEmptySubsequences: false) {
+            words.append(String(decoding: word, as: UTF8.self))
+        }
+        return words
     }
 
     private static func readSpec() -> Result<ShimSpec, ShimFailure> {

@@ -5,6 +5,7 @@
 // whole of the C in Isle; each function is one call with its errno given back as a negative result.
 
 #include "host_door.h"
+#include "host_devices.h"
 #include "host_files.h"
 #include "host_guest.h"
 #include "host_guest_affinity.h"

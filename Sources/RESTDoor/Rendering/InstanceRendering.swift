@@ -23,10 +23,9 @@ extension API.Instance {
         devices = record.devices
         expandedConfig = view.expanded.config
         expandedDevices = view.expanded.devices
-        if let image = record.image {
-            config["volatile.base_image"] = String(image.dropFirst("sha256:".count))
-            expandedConfig["volatile.base_image"] = config["volatile.base_image"]
-        }
+        let kept = InstanceVolatile.keys(view)
+        config.merge(kept) { $1 }
+        expandedConfig.merge(kept) { $1 }
         id = record.id.raw
         kind = record.kind.rawValue
         imageReference = record.imageReference

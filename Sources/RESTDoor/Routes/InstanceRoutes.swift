@@ -27,6 +27,7 @@ struct InstanceRoutes: Sendable {
                     .post: { try await rename($0) }, .delete: { try await delete($0) },
                 ])
         }
+        table.add("/1.0/instances/:name/rebuild", [.post: { try await rebuild($0) }])
         table.add("/1.0/instances/:name/backups", [.get: { try await noSnapshots($0) }])
     }
 
@@ -102,6 +103,18 @@ struct InstanceRoutes: Sendable {
             throw EngineError(
                 .invalidArgument, "\(Names.quoted(post.type)) is not a type", hint: "container or virtual-machine")
         }
+        var config = post.config.filter { !API.Instance.isShownOnly($0.key) && !$0.value.isEmpty }
+        if let type = post.instanceType, !type.isEmpty {
+            config.merge(try InstanceTypeName.limits(type)) { own, _ in own }
+        }
+        if post.source.type == "none" {
+            var request = CreateRequest(
+                project: project, name: post.name.isEmpty ? nil : post.name, kind: kind, image: nil,
+                description: post.description, config: config, devices: withoutEmpty(post.devices),
+                profiles: post.profiles ?? ["default"], ephemeral: post.ephemeral)
+            request.isEmpty = true
+            return request
+        }
         guard post.source.type == "image" || post.source.type.isEmpty else {
             throw EngineError(
                 .unsupported, "an instance cannot be made from a source of type \(Names.quoted(post.source.type))",
@@ -124,8 +137,8 @@ struct InstanceRoutes: Sendable {
         return CreateRequest(
             project: project, name: post.name.isEmpty ? nil : post.name, kind: kind, image: image, pull: pull,
             description: post.description,
-            config: post.config.filter { !API.Instance.isShownOnly($0.key) && !$0.value.isEmpty },
-            devices: withoutEmpty(post.devices), profiles: post.profiles ?? ["default"], ephemeral: post.ephemeral)
+            config: config, devices: withoutEmpty(post.devices), profiles: post.profiles ?? ["default"],
+            ephemeral: post.ephemeral)
     }
 
     private func put(_ call: Call) async throws -> Response {
@@ -204,6 +217,27 @@ struct InstanceRoutes: Sendable {
             "Deleting instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
         ) { _ in
             try await instances.delete(name, project: project, force: force)
+            return [:]
+        }
+    }
+
+    /// Without an image in the source the container is empty afterwards.
+    private func rebuild(_ call: Call) async throws -> Response {
+        let name = try call.parameter("name")
+        let source = try await call.decode(API.InstanceRebuildPost.self).source
+        let image = [source.reference, source.alias, source.fingerprint].lazy.compactMap { $0 }.first { !$0.isEmpty }
+        guard image != nil || source.type == "none" else {
+            throw EngineError(
+                .invalidArgument, "the source names no image", hint: "set source.alias or fingerprint, or type to none")
+        }
+        _ = try await instances.get(name, project: call.project)
+        let (instances, project) = (instances, call.project)
+        return try await door.operation(
+            "Rebuilding instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
+        ) { context in
+            let progress = ProgressRelay(context)
+            try await instances.rebuild(name, project: project, image: image) { progress.report($0) }
+            await progress.finish()
             return [:]
         }
     }

@@ -275,3 +275,74 @@ def test_state_of_all(env):
     assert lxc.out("list", "-f", "csv", "-c", "s") == "RUNNING\nRUNNING\n"
     lxc("query", "-X", "PUT", "--wait", "-d", '{"state": {"action": "freeze"}}', "/1.0/instances")
     assert lxc.out("list", "-f", "csv", "-c", "s") == "FROZEN\nFROZEN\n"
+
+
+def test_devices_come_and_go(env):
+    lxc = box(env, "live")
+    shared = env.folder / "live-shared"
+    shared.mkdir(exist_ok=True)
+    (shared / "file").write_text("shared\n")
+    os.chmod(shared, 0o777)
+    lxc("config", "device", "add", "live", "data", "disk", f"source={shared}", "path=/data/deep")
+    assert lxc.out("exec", "live", "cat", "/data/deep/file") == "shared\n"
+    lxc("config", "device", "set", "live", "data", "readonly=true")
+    assert lxc("exec", "live", "touch", "/data/deep/new", check=False).code != 0
+    lxc("config", "device", "set", "live", "data", "readonly=false", "shift=true")
+    lxc("exec", "live", "touch", "/data/deep/new")
+    assert (shared / "new").stat().st_uid == 0
+    lxc("config", "device", "add", "live", "one", "disk", f"source={shared}/file", "path=/root/one")
+    assert lxc.out("exec", "live", "cat", "/root/one") == "shared\n"
+    lxc("config", "device", "remove", "live", "data")
+    lxc("config", "device", "remove", "live", "one")
+    assert lxc.out("exec", "live", "--", "sh", "-c", "ls /data/deep; grep -c deep /proc/mounts", check=False) == "0\n"
+    lxc("config", "device", "add", "live", "zero", "unix-char", "source=/dev/zero", "path=/dev/myzero", "mode=0640", "gid=7")
+    assert lxc.out("exec", "live", "--", "stat", "-c", "%F %a %u %g", "/dev/myzero") == "character special file 640 0 7\n"
+    assert lxc.out("exec", "live", "--", "sh", "-c", "head -c 3 /dev/myzero | wc -c") == "3\n"
+    lxc("config", "device", "remove", "live", "zero")
+    assert lxc("exec", "live", "--", "head", "-c", "3", "/dev/myzero", check=False).out == ""
+    # A device that cannot be shown changes nothing.
+    assert "does not exist" in lxc.refused("config", "device", "add", "live", "gone", "disk", "source=/no/such", "path=/x")
+    assert lxc.out("config", "device", "list", "live") == ""
+    lxc("config", "device", "add", "live", "gone", "disk", "source=/no/such", "path=/x", "required=false")
+    for type, word in (("tpm", "not offered"), ("pci", "not offered"), ("colour", "not known")):
+        assert word in lxc.refused("config", "device", "add", "live", "x", type, "path=/dev/x")
+    assert "no graphics card" in lxc.refused("config", "device", "add", "live", "card", "gpu", "vendorid=ffff")
+    lxc("config", "device", "add", "live", "stick", "usb", "vendorid=ffff")
+
+
+def test_keys_of_containers(env):
+    lxc = box(env, "keys", "-c", "limits.kernel.nofile=300:400", "-c", "security.syscalls.deny=mkdir\nmkdirat errno 95")
+    assert lxc.out("exec", "keys", "--", "sh", "-c", "ulimit -n; ulimit -Hn") == "300\n400\n"
+    assert "not supported" in lxc("exec", "keys", "mkdir", "/x", check=False).err
+    lxc("config", "set", "keys", "limits.cpu.priority=3", "limits.memory=200MiB", "limits.memory.enforce=soft")
+    lxc("config", "set", "keys", "limits.memory.enforce=hard", "limits.cpu=1", "limits.processes=100")
+    for key, value, word in (
+            ("raw.lxc", "x", "not offered"), ("security.idmap.size", "99999999", "not a value"),
+            ("limits.cpu.priority", "11", "not a value"), ("security.syscalls.intercept.mount", "true", "not offered"),
+            ("nvidia.runtime", "true", "not offered"), ("limits.kernel.colour", "1", "not a resource limit")):
+        assert word in lxc.refused("config", "set", "keys", f"{key}={value}"), key
+    shown = lxc.out("config", "show", "keys")
+    for key in ("volatile.uuid", "volatile.eth0.hwaddr", "volatile.last_state.power: RUNNING", "volatile.idmap.current"):
+        assert key in shown, shown
+
+
+def test_empty_and_rebuilt(env):
+    lxc = client(env)
+    lxc("init", "empty", "--empty")
+    assert lxc.out("list", "empty", "-f", "csv", "-c", "s") == "STOPPED\n"
+    lxc("file", "push", "-", "empty/note", input="kept inside\n")
+    assert lxc.out("file", "pull", "empty/note", "-") == "kept inside\n"
+    lxc("query", "-X", "POST", "--wait", "-d", '{"source": {"type": "image", "alias": "busybox"}}', "/1.0/instances/empty/rebuild")
+    assert "no file" in lxc.refused("file", "pull", "empty/note", "-")
+    lxc("file", "pull", "empty/bin/busybox", "-")
+    lxc("init", "busybox", "sized", "-t", "c1-m0.5")
+    assert lxc.out("config", "get", "sized", "limits.memory") == "512MiB\n"
+    assert "not an instance type" in lxc.refused("init", "busybox", "x", "-t", "huge")
+
+
+def test_parallel_operations(env):
+    lxc = client(env)
+    env.daemon.isle("create", "busybox", "par", "--", "sleep", "1000")
+    running = [lxc.popen("config", "set", "par", f"user.k{n}={n}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+               for n in range(40)]
+    assert [process.wait(60) for process in running] == [0] * 40
