@@ -16,7 +16,7 @@ extension ImageService {
     /// Makes the files of a new instance.
     func makeRoot(for instance: InstanceRecord, image: ImageRecord?, merged: MergedConfig) async throws {
         if image == nil, instance.kind == .application || instance.kind == .system {
-            _ = try await parts.snapshotter.prepare(instance.id, layers: [])
+            _ = try await pools.pool(of: instance).prepare(instance.id, over: parts.snapshotter.stack([]))
             return
         }
         guard let image else {
@@ -36,7 +36,8 @@ extension ImageService {
     /// The files of an instance that was made before.
     func root(for instance: InstanceRecord, image: ImageRecord?, merged: MergedConfig) async throws -> RootSource {
         if image == nil, instance.kind == .application || instance.kind == .system {
-            return .overlay(try await parts.snapshotter.root(instance.id, layers: []))
+            let layers = try await parts.snapshotter.stack([])
+            return .overlay(try await pools.pool(of: instance).root(instance.id, over: layers))
         }
         guard let image else {
             throw EngineError(.invalidArgument, "instance \(Names.quoted(instance.name)) has no image")

@@ -42,6 +42,11 @@ extension InstanceActor {
                 "instance \(Names.quoted(record.name)) cannot be rebuilt: it is a \(record.kind.rawValue)",
                 hint: "make a new one and delete it")
         }
+        guard snapshots.isEmpty else {
+            throw EngineError(
+                .conflict, "instance \(Names.quoted(record.name)) has snapshots, which are of its files as they are",
+                hint: "delete them first", resource: "instance \(record.name)")
+        }
         if let image { _ = try KindChoice.choose(asked: record.kind, image: image) }
     }
 
@@ -59,7 +64,7 @@ extension InstanceActor {
     /// Removes what is there and makes the files of the record's image. Repeated by the next daemon after a crash.
     func makeFilesAnew() async throws {
         await closeRestingFiles()
-        try await parts.snapshotter.discard(id)
+        try await services.pools.pool(of: record).discard(.instance(id))
         let image: ImageRecord?
         if let digest = record.image {
             image = try await services.images.record(digest: digest, for: record.name)
