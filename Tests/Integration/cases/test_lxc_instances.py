@@ -346,3 +346,46 @@ def test_parallel_operations(env):
     running = [lxc.popen("config", "set", "par", f"user.k{n}={n}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
                for n in range(40)]
     assert [process.wait(60) for process in running] == [0] * 40
+
+
+def test_proxy_devices_with_a_process(env):
+    lxc = box(env, "proxied")
+    netns = env.namespace
+    port = 20000 + os.getpid() % 20000
+
+    def ask(code):
+        return subprocess.run(netns.command("python3", "-c", code), capture_output=True, text=True, timeout=20).stdout
+
+    tcp = f"import socket; s = socket.create_connection(('127.0.0.1', {port}), 5); print(s.recv(100).decode())"
+    server = lxc.popen("exec", "proxied", "--", "sh", "-c",
+                       "while true; do echo answer | nc -l -s 127.0.0.1 -p 81; done", stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.5)
+        # A server that listens inside on the loopback alone.
+        lxc("config", "device", "add", "proxied", "web", "proxy", f"listen=tcp:127.0.0.1:{port}",
+            "connect=tcp:127.0.0.1:81", "nat=false")
+        assert "answer" in ask(tcp)
+        path = env.folder / "proxy.sock"
+        lxc("config", "device", "add", "proxied", "sock", "proxy", f"listen=unix:{path}", "connect=tcp:127.0.0.1:81", "mode=0600")
+        assert path.is_socket() and stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert "Address in use" in lxc.refused("config", "device", "add", "proxied", "again", "proxy",
+                                               f"listen=tcp:127.0.0.1:{port}", "connect=tcp:127.0.0.1:81", "nat=false")
+        # It outlives the daemon.
+        env.daemon.kill()
+        assert "answer" in ask(tcp)
+        env.daemon.start()
+        # The other way: a port inside leads to a socket of the host.
+        lxc("config", "device", "add", "proxied", "out", "proxy", "listen=tcp:127.0.0.1:82", f"connect=unix:{path}",
+            "bind=instance")
+        assert "answer" in lxc.out("exec", "proxied", "--", "sh", "-c", "nc 127.0.0.1 82 < /dev/null")
+        lxc("config", "device", "remove", "proxied", "web")
+        assert ask(tcp) == ""
+    finally:
+        server.kill()
+        server.wait()
+    lxc("restart", "proxied", "--force")
+    assert path.is_socket()
+    for listen, connect in (("tcp:nowhere:80", "tcp:127.0.0.1:80"), ("unix:relative", "tcp:127.0.0.1:80"),
+                            ("tcp:127.0.0.1:80-90", "unix:/x"), ("udp:127.0.0.1:80", "unix:/x")):
+        lxc.refused("config", "device", "add", "proxied", "wrong", "proxy", f"listen={listen}", f"connect={connect}", "nat=false")
