@@ -43,6 +43,7 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let tomlKit: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
@@ -60,6 +61,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
         // Values and protocols
@@ -87,7 +89,7 @@ let package = Package(
                 "Model", "LinuxHost", "OCI", "ContentStore", crypto, asyncHTTPClient, nioCore, nioHTTP1, nioSSL,
                 logging, tomlKit,
             ]),
-        module("ImageFormats", ["Model", "LinuxHost", "OCI", "ContentStore", "Archive", "DiskImages"]),
+        module("ImageFormats", ["Model", "LinuxHost", "OCI", "ContentStore", "Archive", "DiskImages", crypto, yams]),
         module("StateStore", ["Model", grdb]),
         module("ShimCore", ["CHost"]),
         module("ShimClient", ["Model", "CHost", "LinuxHost", "ShimCore"]),

@@ -12,15 +12,49 @@ public struct PackOptions: Sendable {
     public var latestTime: FileTime?
     /// Keep the owners; else all belongs to root.
     public var keepOwners: Bool
+    /// A folder of the archive that the tree is put into, with a member for the tree's own root; nil: the archive is
+    /// the tree.
+    public var prefix: HostPath?
+    /// Members before the tree, in their order.
+    public var leading: [Leading]
+    /// Only these paths, in this order, instead of the whole tree; nil: all of it. Folders are not descended into.
+    public var only: [Selected]?
+
+    /// A path of the tree that is packed, or marked as removed from lower layers.
+    public struct Selected: Sendable, Hashable {
+        public var path: HostPath
+        public var isRemoved: Bool
+
+        public init(path: HostPath, isRemoved: Bool) {
+            self.path = path
+            self.isRemoved = isRemoved
+        }
+    }
+
+    /// A small file or, without content, a folder, owned by root.
+    public struct Leading: Sendable {
+        public var path: HostPath
+        public var content: [UInt8]?
+        public var modified: FileTime
+
+        public init(path: HostPath, content: [UInt8]?, modified: FileTime) {
+            self.path = path
+            self.content = content
+            self.modified = modified
+        }
+    }
 
     public init(
         compression: Compression = .gzip, translatesWhiteouts: Bool = true, latestTime: FileTime? = nil,
-        keepOwners: Bool = true
+        keepOwners: Bool = true, prefix: HostPath? = nil, leading: [Leading] = [], only: [Selected]? = nil
     ) {
         self.compression = compression
         self.translatesWhiteouts = translatesWhiteouts
         self.latestTime = latestTime
         self.keepOwners = keepOwners
+        self.prefix = prefix
+        self.leading = leading
+        self.only = only
     }
 }
 

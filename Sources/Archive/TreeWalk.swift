@@ -31,6 +31,12 @@ final class TreeWalk {
     }
 
     func run() throws -> PackReport {
+        try addLeading()
+        if let selected = options.only {
+            for item in selected { try add(item) }
+            try tar.finish()
+            return report
+        }
         var levels = [try level("")]
         // Only the folder at work is open: a deep tree costs no descriptors.
         var open: (path: HostPath, folder: RootDirectory)?
@@ -55,6 +61,33 @@ final class TreeWalk {
         try cancelled.check()
         let entries = try root.list(path).sorted { $0.name.bytes.lexicographicallyPrecedes($1.name.bytes) }
         return Level(path: path, entries: entries[...])
+    }
+
+    private func add(_ item: PackOptions.Selected) throws {
+        try cancelled.check()
+        let names = item.path.components
+        guard let name = names.last else { return }
+        if item.isRemoved { return try addMark(Array(".wh.".utf8) + name.bytes, beside: item.path) }
+        var parent = HostPath("")
+        for part in names.dropLast() { parent = parent.appending(part) }
+        let folder = parent.isEmpty ? root : try root.subdirectory(parent)
+        _ = try add(name, in: folder, item.path)
+    }
+
+    private func addLeading() throws {
+        for member in options.leading {
+            let kind: TarEntry.Kind = member.content == nil ? .directory : .file
+            let entry = TarEntry(
+                kind, path: member.path, permissions: kind == .directory ? 0o755 : 0o644, modified: member.modified)
+            try tar.add(entry, content: member.content ?? [])
+            report.members.append(member.path)
+        }
+        guard options.prefix != nil, let status = try root.status() else { return }
+        var entry = TarEntry(.directory, path: "", permissions: status.permissions)
+        if options.keepOwners { (entry.user, entry.group) = (status.user, status.group) }
+        entry.modified = options.latestTime.map { min($0, status.modified) } ?? status.modified
+        _ = try addAttributes(&entry, ".", in: root)
+        try begin(entry)
     }
 
     /// Writes one member; true if it is a folder to descend into.
@@ -102,6 +135,11 @@ final class TreeWalk {
     }
 
     private func begin(_ entry: TarEntry) throws {
+        var entry = entry
+        if let prefix = options.prefix {
+            entry.path = entry.path.isEmpty ? prefix : prefix.appending(entry.path)
+            if entry.kind == .hardLink { entry.linkTarget = prefix.appending(entry.linkTarget) }
+        }
         try tar.begin(entry)
         report.members.append(entry.path)
     }

@@ -19,6 +19,8 @@ public struct IncomingImage: Sendable {
     /// References that an archive gives it.
     public var names: [String]
     public var properties: [String: String]
+    /// What it is as an image of LXD, if it came as one.
+    public var bundle: ImageBundle?
 
     public init(
         digest: String, manifestMediaType: String, configDigest: String, content: ImageContent, architecture: String,

@@ -46,11 +46,13 @@ public struct Engine: Sendable {
         try await profiles.load(network: standardNetwork.name)
         try await volumes.load()
         try await instances.load()
+        await images.startUpkeep()
     }
 
     /// Ends the daemon's own work; instances go on.
     public func shutdown() async {
         await operations.shutdown()
+        await images.endUpkeep()
         await networks.shutdown()
     }
 

@@ -15,6 +15,8 @@ public struct EngineParts: Sendable {
     public var network: any NetworkDriver
     public var source: any ImageSource
     public var folders: any FolderStore
+    /// What this daemon can do with images beyond fetching and running them; what is nil it cannot.
+    public var imaging: ImagingParts
     public var events: EventBus
     public var logger: Logger
     /// Where the host ids of unprivileged instances begin, unless others are given: far from those that useradd(8)
@@ -34,8 +36,7 @@ public struct EngineParts: Sendable {
     public init(
         layout: HostLayout, store: StateStore, drivers: [any InstanceDriver], snapshotter: any Snapshotter,
         storage: [any StorageDriver], disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource,
-        folders: any FolderStore,
-        events: EventBus = EventBus(),
+        folders: any FolderStore, imaging: ImagingParts = ImagingParts(), events: EventBus = EventBus(),
         logger: Logger,
         hostMemory: Int64, firstID: UInt32 = Self.standardFirstID, idSlots: Int = Self.standardIDSlots,
         checks: [@Sendable () async -> [HostCheck]] = []
@@ -49,6 +50,7 @@ public struct EngineParts: Sendable {
         self.network = network
         self.source = source
         self.folders = folders
+        self.imaging = imaging
         self.events = events
         self.logger = logger
         self.hostMemory = hostMemory
@@ -57,10 +59,40 @@ public struct EngineParts: Sendable {
         self.checks = checks
     }
 
+    /// A part that is needed, or `unsupported`.
+    func imaging<Part>(_ path: KeyPath<ImagingParts, Part?>, for request: String) throws -> Part {
+        guard let part = imaging[keyPath: path] else {
+            throw EngineError(.unsupported, "this daemon cannot \(request)")
+        }
+        return part
+    }
+
     func driver(for kind: InstanceKind) throws -> any InstanceDriver {
         guard let driver = drivers.first(where: { $0.kinds.contains(kind) }) else {
             throw EngineError(.unsupported, "this daemon has no driver for the kind \(kind.rawValue)")
         }
         return driver
+    }
+}
+
+/// Facets of images.
+public struct ImagingParts: Sendable {
+    public var archiver: (any RootArchiver)?
+    public var disks: (any DiskArchiver)?
+    public var maker: (any ImageMaker)?
+    public var bundles: (any BundleStore)?
+    public var remotes: (any ImageRemotes)?
+    public var builder: (any ImageBuilder)?
+
+    public init(
+        archiver: (any RootArchiver)? = nil, disks: (any DiskArchiver)? = nil, maker: (any ImageMaker)? = nil,
+        bundles: (any BundleStore)? = nil, remotes: (any ImageRemotes)? = nil, builder: (any ImageBuilder)? = nil
+    ) {
+        self.archiver = archiver
+        self.disks = disks
+        self.maker = maker
+        self.bundles = bundles
+        self.remotes = remotes
+        self.builder = builder
     }
 }

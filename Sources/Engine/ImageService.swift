@@ -8,6 +8,8 @@ public struct ImageView: Sendable {
     public var record: ImageRecord
     /// Full references that point to it.
     public var references: [String]
+    /// Its aliases in the project that was asked for.
+    public var aliases: [ImageAlias]
     /// Names of the instances made from it.
     public var usedBy: [String]
 }
@@ -17,10 +19,15 @@ public actor ImageService {
     let parts: EngineParts
     let pools: PoolService
     /// Work on the same reference is done once.
-    private let lock = KeyedLock<String>()
+    let lock = KeyedLock<String>()
     /// Digests that somebody works with right now and that must not be removed, and names of what is coming in, whose
     /// digests are not known yet.
     private var leases: [String: Int] = [:]
+
+    /// Who may fetch a private image once, and until when.
+    var secrets: [String: (digest: String, until: Double)] = [:]
+    /// Looks after expiry and updates while the daemon runs.
+    var upkeep: Task<Void, Never>?
 
     /// Digests whose records are being removed right now.
     private var removing: Set<String> = []
@@ -32,55 +39,29 @@ public actor ImageService {
         self.pools = pools
     }
 
-    public func list() async throws -> [ImageView] {
+    /// - Parameter project: whose images are shown; nil: those of all.
+    public func list(project: String? = nil) async throws -> [ImageView] {
         let (records, _) = try await parts.store.images()
-        let references = try await parts.store.imageReferences()
-        let instances = try await parts.store.instances().records
-        return records.map { view($0, references, instances) }
+        let names = try await names(project)
+        return records.filter { $0.isShown(in: project) }.map { view($0, names) }
     }
 
-    /// By full or short reference, digest or the first twelve and more digits of a digest. `notFound` if there is none.
-    public func get(_ name: String) async throws -> ImageView {
-        guard let record = try await find(name) else { throw Self.missing(name) }
-        return view(record, try await parts.store.imageReferences(), try await parts.store.instances().records)
+    /// By alias, full or short reference, digest, fingerprint or the first digits of one. `notFound` if there is none.
+    public func get(_ name: String, project: String = "default") async throws -> ImageView {
+        guard let record = try await find(name, project: project) else { throw Self.missing(name) }
+        return view(record, try await names(project))
     }
 
     public func history(_ name: String) async throws -> [ImageHistoryEntry] {
         try await parts.source.history(try await get(name).record.digest)
     }
 
-    /// The image as it is here, nothing fetched.
-    func find(_ name: String) async throws -> ImageRecord? {
-        if let digest = try await parts.store.imageDigest(reference: name) {
-            return try await parts.store.image(digest: digest)
-        }
-        let hex = name.hasPrefix("sha256:") ? String(name.dropFirst(7)) : name
-        if hex.utf8.count >= 12, hex.utf8.count <= 64,
-            hex.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
-        {
-            let matches = try await parts.store.images().records.filter { $0.digest.dropFirst(7).hasPrefix(hex) }
-            if matches.count > 1 {
-                throw EngineError(
-                    .invalidArgument, "\(matches.count) images begin with the digest \(hex)", hint: "give more digits")
-            }
-            if let match = matches.first { return match }
-        }
-        if let base = BaseName(name), let digest = try await parts.store.imageDigest(reference: base.reference) {
-            return try await parts.store.image(digest: digest)
-        }
-        for candidate in try candidates(name) {
-            if let digest = try await parts.store.imageDigest(reference: candidate) {
-                return try await parts.store.image(digest: digest)
-            }
-        }
-        return nil
-    }
-
     /// The image, fetched or bootstrapped if the policy says so.
     func resolve(
-        _ name: String, pull policy: CreateRequest.PullPolicy, progress: @escaping @Sendable (TransferProgress) -> Void
+        _ name: String, project: String = "default", pull policy: CreateRequest.PullPolicy,
+        progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> ImageRecord {
-        if policy != .always, let found = try await find(name) {
+        if policy != .always, let found = try await find(name, project: project) {
             if found.content == .rootFilesystem { try await unpack(found, progress: progress) }
             return found
         }
@@ -157,6 +138,18 @@ public actor ImageService {
         return try await bootstrap(base, progress: progress)
     }
 
+    /// Runs the one sweep at a time; nothing comes in meanwhile.
+    func collect() async throws -> Int64 {
+        while let collection { _ = await collection.result }
+        guard leases.isEmpty else { return 0 }
+        let task = Task {
+            defer { collection = nil }
+            return try await sweep()
+        }
+        collection = task
+        return try await task.value
+    }
+
     private func bootstrap(_ base: BaseName, progress: @escaping @Sendable (TransferProgress) -> Void) async throws
         -> ImageRecord
     {
@@ -168,54 +161,6 @@ public actor ImageService {
                 return try await add(stored, references: [base.reference], progress: progress)
             }
         }
-    }
-
-    public func tag(_ name: String, as reference: String) async throws {
-        let record = try await get(name).record
-        let target = try localName(reference)
-        try await parts.store.tag(target, digest: record.digest)
-        parts.events.lifecycle(
-            "image-tagged", "/1.0/images/\(record.digest.dropFirst(7))", ["reference": .string(target)])
-    }
-
-    /// Removes a reference, and the image with its last one. `conflict` while an instance needs it, unless `force`,
-    /// which removes the references only.
-    @discardableResult
-    public func remove(_ name: String, force: Bool = false) async throws -> (untagged: [String], deleted: String?) {
-        let view = try await get(name)
-        let isReference =
-            view.references.contains { $0 == name }
-            || !view.record.digest.dropFirst(7).hasPrefix(name.hasPrefix("sha256:") ? String(name.dropFirst(7)) : name)
-        let full = isReference ? try reference(name, of: view) : nil
-        if let full, view.references.count > 1 {
-            _ = try await parts.store.untag(full)
-            return ([full], nil)
-        }
-        guard view.usedBy.isEmpty || force else {
-            throw EngineError(
-                .conflict, "image \(Names.quoted(name)) is used by \(view.usedBy.joined(separator: ", "))",
-                hint: "delete those instances first")
-        }
-        if !view.usedBy.isEmpty {
-            for reference in view.references { _ = try await parts.store.untag(reference) }
-            return (view.references, nil)
-        }
-        guard try await removeRecord(view.record.digest) else {
-            throw EngineError(.busy, "image \(Names.quoted(name)) is being worked with", hint: "try again later")
-        }
-        parts.events.lifecycle("image-deleted", "/1.0/images/\(view.record.digest.dropFirst(7))")
-        _ = try await collect()
-        return (view.references, view.record.digest)
-    }
-
-    /// Removes images that no instance needs: those without a reference, or with `all` every one. Gives the digests
-    /// and the bytes freed.
-    public func prune(all: Bool) async throws -> (deleted: [String], freed: Int64) {
-        var deleted: [String] = []
-        for view in try await list() where view.usedBy.isEmpty && (all || view.references.isEmpty) {
-            if try await removeRecord(view.record.digest) { deleted.append(view.record.digest) }
-        }
-        return (deleted, try await collect())
     }
 
     public func export(_ names: [String], format: ImageArchiveFormat, to path: String) async throws {
@@ -233,91 +178,15 @@ public actor ImageService {
         (try await parts.source.usage(), try await parts.snapshotter.layers().values.reduce(0, +))
     }
 
-    // MARK: -
-
-    /// Unpacks and records a stored image, and points the references to it.
-    private func add(
-        _ stored: IncomingImage, references: [String], progress: @escaping @Sendable (TransferProgress) -> Void
-    ) async throws -> ImageRecord {
-        let now = Clock.now
-        var record = ImageRecord(
-            digest: stored.digest, content: stored.content, architecture: stored.architecture, config: stored.config,
-            configDigest: stored.configDigest, manifestMediaType: stored.manifestMediaType, layers: stored.layers,
-            hasInit: false, size: stored.size, createdAt: stored.createdAt, addedAt: now, lastUsedAt: now,
-            properties: stored.properties)
-        return try await withLease(record.digest) {
-            if record.content == .rootFilesystem {
-                try await unpack(record, progress: progress)
-                let program = record.config.entrypoint.first ?? record.config.cmd.first
-                if program == nil, try await hasInitFile(record) { record.config.cmd = ["/sbin/init"] }
-                record.hasInit = KindChoice.isInit(record.config.entrypoint.first ?? record.config.cmd.first)
-            }
-            try await parts.store.save(record, references: references)
-            parts.events.lifecycle(
-                "image-created", "/1.0/images/\(record.digest.dropFirst(7))",
-                ["references": .array(references.map { .string($0) })])
-            return record
-        }
-    }
-
-    private func hasInitFile(_ record: ImageRecord) async throws -> Bool {
-        for layer in record.layers {
-            if try await parts.snapshotter.has(path: "/sbin/init", layer: layer.diffID) { return true }
-            if try await parts.snapshotter.has(path: "/usr/sbin/init", layer: layer.diffID) { return true }
-        }
-        return false
-    }
-
-    /// Makes sure that every layer is unpacked.
-    private func unpack(_ record: ImageRecord, progress: @escaping @Sendable (TransferProgress) -> Void) async throws {
-        for (index, layer) in record.layers.enumerated() {
-            guard try await !parts.snapshotter.contains(layer: layer.diffID) else { continue }
-            progress(
-                TransferProgress(
-                    stage: "unpacking layer \(index + 1) of \(record.layers.count)", done: 0, total: layer.size))
-            try await parts.snapshotter.unpack(layer: layer.diffID, archive: try await parts.source.blob(layer.digest))
-        }
-    }
-
-    /// Removes blobs, layers and base disks that no image needs. Does nothing while a record cannot be read: what it
-    /// needs is not known.
-    private func collect() async throws -> Int64 {
-        while let collection { _ = await collection.result }
-        guard leases.isEmpty else { return 0 }
-        let task = Task {
-            defer { collection = nil }
-            return try await sweep()
-        }
-        collection = task
-        return try await task.value
-    }
-
-    private func sweep() async throws -> Int64 {
-        let (records, unreadable) = try await parts.store.images()
-        guard unreadable.isEmpty else {
-            parts.logger.warning(
-                "nothing is removed while image records are unreadable", metadata: ["digests": "\(unreadable)"])
-            return 0
-        }
-        var freed = try await parts.source.prune(keeping: Set(records.map(\.digest)))
-        let needed = Set(records.filter { $0.content == .rootFilesystem }.flatMap { $0.layers.map(\.diffID) })
-        for (layer, size) in try await parts.snapshotter.layers() where !needed.contains(layer) {
-            try await parts.snapshotter.remove(layer: layer)
-            freed += size
-        }
-        try await parts.disks.prune(keeping: records.map { $0.layers.map(\.diffID) })
-        return freed
-    }
-
     /// Runs `body` with the image as `resolve` gives it, which nobody removes meanwhile.
     func withImage<Result: Sendable>(
-        _ name: String, pull policy: CreateRequest.PullPolicy,
+        _ name: String, project: String = "default", pull policy: CreateRequest.PullPolicy,
         progress: @escaping @Sendable (TransferProgress) -> Void,
         _ body: @Sendable (ImageRecord) async throws -> Result
     ) async throws -> Result {
         // It may have been removed between the look-up and the lease.
         for _ in 0..<10 {
-            let image = try await resolve(name, pull: policy, progress: progress)
+            let image = try await resolve(name, project: project, pull: policy, progress: progress)
             let result: Result? = try await withLease(image.digest) {
                 guard !removing.contains(image.digest),
                     try await parts.store.image(digest: image.digest) != nil
@@ -332,7 +201,7 @@ public actor ImageService {
     }
 
     /// Removes the image's record unless somebody works with it or an instance was made of it; true if it did.
-    private func removeRecord(_ digest: String) async throws -> Bool {
+    func removeRecord(_ digest: String) async throws -> Bool {
         guard leases[digest] == nil, removing.insert(digest).inserted else { return false }
         defer { removing.remove(digest) }
         // Asked only now: before `removing` said so, instances could still be made of it.
@@ -343,8 +212,7 @@ public actor ImageService {
         return true
     }
 
-    private func withLease<Result: Sendable>(_ digest: String, _ body: () async throws -> Result) async throws -> Result
-    {
+    func withLease<Result: Sendable>(_ digest: String, _ body: () async throws -> Result) async throws -> Result {
         while let collection { _ = await collection.result }
         leases[digest, default: 0] += 1
         defer {
@@ -354,15 +222,31 @@ public actor ImageService {
         return try await body()
     }
 
-    private func view(_ record: ImageRecord, _ references: [String: String], _ instances: [InstanceRecord]) -> ImageView
-    {
-        ImageView(
-            record: record, references: references.filter { $0.value == record.digest }.keys.sorted(),
-            usedBy: instances.filter { $0.image == record.digest }.map(\.name))
+    /// What is needed to show images with their names and users.
+    private struct NameTable {
+        var references: [String: [String]]
+        var aliases: [String: [ImageAlias]]
+        var users: [String: [String]]
+    }
+
+    private func names(_ project: String?) async throws -> NameTable {
+        let references = Dictionary(grouping: try await parts.store.imageReferences()) { $0.value }
+        let aliases = try await parts.store.imageAliases().filter { project == nil || $0.project == project }
+        let users = Dictionary(grouping: try await parts.store.instances().records) { $0.image ?? "" }
+        return NameTable(
+            references: references.mapValues { $0.map(\.key).sorted() },
+            aliases: Dictionary(grouping: aliases) { $0.digest }, users: users.mapValues { $0.map(\.name) })
+    }
+
+    private func view(_ record: ImageRecord, _ names: NameTable) -> ImageView {
+        let digest = record.digest
+        return ImageView(
+            record: record, references: names.references[digest] ?? [], aliases: names.aliases[digest] ?? [],
+            usedBy: names.users[digest] ?? [])
     }
 
     /// The full reference that `name` means among those of an image.
-    private func reference(_ name: String, of view: ImageView) throws -> String {
+    func reference(_ name: String, of view: ImageView) throws -> String {
         if view.references.contains(name) { return name }
         if let base = BaseName(name), view.references.contains(base.reference) { return base.reference }
         let candidates = try candidates(name)
@@ -371,7 +255,7 @@ public actor ImageService {
     }
 
     /// `localhost/name:tag` for a name without a registry, as Podman does for images that were not pulled.
-    private func localName(_ name: String) throws -> String {
+    func localName(_ name: String) throws -> String {
         let full = try parts.source.candidates(name).first ?? name
         let first = name.split(separator: "/", omittingEmptySubsequences: false).first.map(String.init) ?? ""
         let hasRegistry = name.contains("/") && (first.contains(".") || first.contains(":") || first == "localhost")
@@ -380,7 +264,7 @@ public actor ImageService {
         return "localhost/" + name + (tagged ? "" : ":latest")
     }
 
-    private func candidates(_ name: String) throws -> [String] {
+    func candidates(_ name: String) throws -> [String] {
         let local = (try? localName(name)).map { [$0] } ?? []
         return local + (try parts.source.candidates(name))
     }
@@ -390,34 +274,5 @@ public actor ImageService {
             .notFound, "image \(Names.quoted(name)) is not here",
             hint: "isle image list shows those that are; isle image pull fetches one",
             resource: "image \(name)")
-    }
-}
-
-/// A name of the form `debian/bookworm` or `debian/bookworm/minbase`: a suite bootstrapped from the mirror.
-struct BaseName: Sendable, Hashable {
-    var distribution: String
-    var suite: String
-    var variant: String
-
-    /// What the image is stored under.
-    var reference: String { "localhost/\(distribution)/\(suite):\(variant)" }
-
-    init(distribution: String, suite: String, variant: String) {
-        self.distribution = distribution
-        self.suite = suite
-        self.variant = variant
-    }
-
-    /// Nil unless the first word is a distribution that can be bootstrapped.
-    init?(_ name: String) {
-        let words = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard (2...3).contains(words.count), words[0] == "debian" || words[0] == "ubuntu",
-            words[1...].allSatisfy({
-                !$0.isEmpty && $0.utf8.allSatisfy { (97...122).contains($0) || $0 == 45 || (48...57).contains($0) }
-            })
-        else { return nil }
-        distribution = words[0]
-        suite = words[1]
-        variant = words.count == 3 ? words[2] : "system"
     }
 }

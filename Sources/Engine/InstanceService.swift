@@ -96,7 +96,9 @@ public actor InstanceService {
             if request.isEmpty { return try await createEmpty(request) }
             throw EngineError(.invalidArgument, "no image was named", hint: "isle image list shows those that are here")
         }
-        return try await services.images.withImage(reference, pull: request.pull, progress: progress) { image in
+        return try await services.images.withImage(
+            reference, project: request.project, pull: request.pull, progress: progress
+        ) { image in
             try await self.create(request, from: image, reference: reference)
         }
     }

@@ -37,6 +37,14 @@ public struct ImageRecord: Sendable, Codable, Hashable {
     public var lastUsedAt: Double
     /// `os`, `release`, `description`, `serial`, … for people.
     public var properties: [String: String]
+    /// What LXD's clients set about an image; nil: nothing was set.
+    public var details: ImageDetails?
+    /// Where it came from, if newer ones may be asked for there.
+    public var origin: ImageOrigin?
+    /// What it has as an image of LXD; nil: it came in another way.
+    public var bundle: ImageBundle?
+    /// Projects that show it; nil: the default project. Empty: it was deleted, and instances still rest on it.
+    public var projects: [String]?
 
     public init(
         digest: String, content: ImageContent, architecture: String, config: ImageConfig, configDigest: String,

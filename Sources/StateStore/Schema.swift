@@ -51,6 +51,15 @@ enum Schema {
                       UNIQUE (owner, name)) STRICT;
                     """)
         }
+        migrator.registerMigration("image aliases") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE image_alias (
+                      project TEXT NOT NULL, name TEXT NOT NULL,
+                      digest TEXT NOT NULL REFERENCES image (digest) ON DELETE CASCADE, document TEXT NOT NULL,
+                      PRIMARY KEY (project, name)) STRICT;
+                    """)
+        }
         return migrator
     }
 }

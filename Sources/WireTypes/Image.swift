@@ -76,6 +76,13 @@ extension API {
         public init() {}
     }
 
+    /// `PATCH /1.0/images/aliases/{name}`; nil leaves what is there.
+    public struct ImageAliasPatch: Codable, Sendable, Hashable {
+        public var description: String?
+        public var target: String?
+        public init() {}
+    }
+
     /// Where an image came from.
     public struct ImageSource: Codable, Sendable, Hashable {
         @Zero public var alias = ""

@@ -11,9 +11,10 @@ extension API {
         public var source: ImagesPostSource?
         public var compressionAlgorithm: String?
         public var aliases: [ImageAlias]?
+        public var profiles: [String]?
 
         enum CodingKeys: String, CodingKey {
-            case filename, properties, source, aliases
+            case filename, properties, source, aliases, profiles
             case isPublic = "public"
             case autoUpdate = "auto_update"
             case expiresAt = "expires_at"
@@ -75,6 +76,8 @@ extension API {
         public static let isPublic = "X-LXD-public"
         /// URL-encoded `key=value` pairs.
         public static let properties = "X-LXD-properties"
+        /// URL-encoded `profile=name` pairs.
+        public static let profiles = "X-LXD-profiles"
         /// URL-encoded `alias=name` pairs.
         public static let aliases = "X-LXD-aliases"
         /// Isle's: the reference it gets.
@@ -98,6 +101,26 @@ extension API {
             case expiresAt = "expires_at"
         }
 
+        public init() {}
+    }
+
+    /// `POST /1.0/instances/{name}/commit` (Isle's): an image of what the instance is now.
+    public struct InstanceCommitPost: Codable, Sendable, Hashable {
+        /// Name of the image; empty: none.
+        @Zero public var reference = ""
+        public var author: String?
+        public var comment: String?
+        /// Pause it meanwhile; nil: yes.
+        public var pause: Bool?
+        public init() {}
+    }
+
+    /// `GET /1.0/instances/{name}/changes` (Isle's): one path that differs from the image.
+    public struct PathChange: Codable, Sendable, Hashable {
+        /// Absolute inside the instance.
+        @Zero public var path = ""
+        /// `added`, `modified` or `deleted`.
+        @Zero public var kind = ""
         public init() {}
     }
 

@@ -14,10 +14,8 @@ struct ImageTag: ParsableCommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
-        var entry = API.ImageAliasesEntry()
-        entry.name = reference
-        entry.target = image
-        try global.client.send("POST", Endpoint(["images", "aliases"]), entry)
+        let entry = API.ImageAlias(name: reference)
+        try global.client.send("POST", Endpoint(["images", image, "references"]), entry)
         Output(options: global).done(reference)
     }
 }

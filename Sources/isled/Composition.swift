@@ -52,7 +52,9 @@ struct Composition {
             layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
             storage: [FolderDriver(layers: storage, parent: layout.pools)],
             disks: disks, network: network, source: depot,
-            folders: HostFolders(), events: events, logger: logger, hostMemory: Self.hostMemory,
+            folders: HostFolders(),
+            imaging: ImagingParts(archiver: storage, disks: disks, maker: depot, bundles: depot), events: events,
+            logger: logger, hostMemory: Self.hostMemory,
             checks: [
                 { await network.check() },
                 { [IDRangeCheck.host(first: EngineParts.standardFirstID, slots: EngineParts.standardIDSlots)] },

@@ -16,7 +16,7 @@ import Testing
             for name in ["app", "docker.io/library/app:latest", record(1), String(record(1).dropFirst(7).prefix(12))] {
                 #expect(try await images.get(name).record.digest == record(1), "\(name)")
             }
-            #expect(await code { _ = try await images.get("1111111111") } == .notFound)
+            #expect(await code { _ = try await images.get("2222222222") } == .notFound)
             try await images.tag("app", as: "mine")
             #expect(
                 try await images.get("mine").references == ["docker.io/library/app:latest", "localhost/mine:latest"])

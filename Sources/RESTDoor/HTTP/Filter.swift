@@ -31,9 +31,27 @@ struct Filter: Sendable {
         }
     }
 
-    func matches(_ instance: API.Instance) -> Bool {
-        clauses.allSatisfy { clause in
-            (Self.value(clause.field, of: instance) == clause.value.lowercased()) != clause.negated
+    func matches(_ instance: API.Instance) -> Bool { matches { Self.value($0, of: instance) } }
+
+    func matches(_ image: API.Image) -> Bool { matches { Self.value($0, of: image)?.lowercased() } }
+
+    private func matches(_ value: (String) -> String?) -> Bool {
+        clauses.allSatisfy { clause in (value(clause.field) == clause.value.lowercased()) != clause.negated }
+    }
+
+    private static func value(_ field: String, of image: API.Image) -> String? {
+        switch field {
+        case "fingerprint": image.fingerprint
+        case "type": image.type
+        case "architecture": image.architecture
+        case "public": image.isPublic ? "true" : "false"
+        case "cached": image.cached ? "true" : "false"
+        case "auto_update": image.autoUpdate ? "true" : "false"
+        case "filename": image.filename
+        case "project": image.project
+        case let key where key.hasPrefix("properties."):
+            image.properties[String(key.dropFirst("properties.".utf8.count))]
+        default: nil
         }
     }
 

@@ -8,7 +8,7 @@ import NIOCore
 /// A temporary file in a folder of its own: what is uploaded or exported passes through it.
 struct Spool: Sendable {
     let path: String
-    private let folder: String
+    let folder: String
 
     /// - Parameters:
     ///   - name: what the client calls the file; only what is harmless of it is kept, for its ending.
@@ -39,17 +39,40 @@ struct Spool: Sendable {
 
     /// Writes a request's body into the file.
     func fill(_ body: RequestBody) async throws {
+        let writer = try writer()
+        for try await bytes in body { try await writer.write(bytes) }
+        try await writer.finish()
+    }
+
+    /// Opens the file, which is new, for writing.
+    func writer() throws -> Writer {
         let descriptor = OwnedDescriptor(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600))
         guard descriptor.raw >= 0 else { throw failure("made") }
-        var pending = ByteBuffer()
-        for try await bytes in body {
+        return Writer(spool: self, descriptor: descriptor)
+    }
+
+    /// Gathers small pieces; used by one task.
+    final class Writer {
+        private let spool: Spool
+        private let descriptor: OwnedDescriptor
+        private var pending = ByteBuffer()
+
+        init(spool: Spool, descriptor: OwnedDescriptor) {
+            self.spool = spool
+            self.descriptor = descriptor
+        }
+
+        func write(_ bytes: ByteBuffer) async throws {
             pending.writeImmutableBuffer(bytes)
-            guard pending.readableBytes >= 1 << 20 else { continue }
-            try await write(pending, to: descriptor)
+            guard pending.readableBytes >= 1 << 20 else { return }
+            try await spool.write(pending, to: descriptor)
             pending.clear()
         }
-        try await write(pending, to: descriptor)
-        descriptor.close()
+
+        func finish() async throws {
+            try await spool.write(pending, to: descriptor)
+            descriptor.close()
+        }
     }
 
     private func write(_ bytes: ByteBuffer, to descriptor: OwnedDescriptor) async throws {
@@ -100,6 +123,15 @@ struct Spool: Sendable {
         await runBlocking {
             unlink(path)
             rmdir(folder)
+        }
+    }
+
+    /// Removes the folder with all files in it.
+    func removeAll() async {
+        await runBlocking {
+            // What is left here is removed at the next start.
+            try? RootDirectory(path: String(folder[..<(folder.lastIndex(of: "/") ?? folder.startIndex)])).removeTree(
+                folder.split(separator: "/").last.map(String.init) ?? "")
         }
     }
 

@@ -4,19 +4,39 @@ import Model
 import WireTypes
 
 extension API.Image {
-    init(_ view: ImageView) {
+    /// What a PUT may change, for the ETag.
+    var changeable: API.ImagePut {
+        var put = API.ImagePut()
+        put.properties = properties
+        put.isPublic = isPublic
+        put.autoUpdate = autoUpdate
+        put.expiresAt = expiresAt
+        put.profiles = profiles
+        return put
+    }
+
+    init(_ view: ImageView, project: String = "default") {
         self.init()
         let record = view.record
-        fingerprint = String(record.digest.dropFirst("sha256:".count))
+        let details = record.details ?? ImageDetails()
+        self.project = project
+        fingerprint = record.fingerprint
+        isPublic = details.isPublic
+        autoUpdate = details.autoUpdate
+        cached = details.isCached
+        profiles = details.profiles
+        filename = details.filename
         architecture = record.architecture
         createdAt = WireTypes.Timestamp.string(record.createdAt ?? record.addedAt)
         uploadedAt = WireTypes.Timestamp.string(record.addedAt)
         lastUsedAt = WireTypes.Timestamp.string(record.lastUsedAt)
-        expiresAt = WireTypes.Timestamp.never
+        expiresAt = details.expiresAt.map(WireTypes.Timestamp.string) ?? WireTypes.Timestamp.never
         properties = record.properties
-        size = record.size
+        size = record.bundle?.size ?? record.size
         type = record.content == .disk ? "virtual-machine" : "container"
-        aliases = view.references.map { API.ImageAlias(name: $0) }
+        aliases =
+            view.aliases.map { API.ImageAlias(name: $0.name, description: $0.description) }
+            + view.references.map { API.ImageAlias(name: $0) }
         references = view.references
         content = record.content.rawValue
         kinds = record.kinds.map(\.rawValue)
@@ -30,12 +50,29 @@ extension API.Image {
             return rendered
         }
         config = API.ImageRunConfig(record.config)
-        if let reference = view.references.first {
-            var source = API.ImageSource()
-            source.alias = reference
-            source.protocol = "oci"
-            updateSource = source
-        }
+        updateSource =
+            record.origin.flatMap { API.ImageSource($0) }
+            ?? view.references.first.map { API.ImageSource(reference: $0) }
+    }
+}
+
+extension API.ImageSource {
+    /// A registry.
+    init(reference: String) {
+        self.init()
+        alias = reference
+        self.protocol = "oci"
+    }
+
+    /// nil for a web address, which LXD does not show.
+    init?(_ origin: ImageOrigin) {
+        guard origin.access != .url else { return nil }
+        self.init()
+        alias = origin.alias
+        self.protocol = origin.access.rawValue
+        server = origin.server
+        certificate = origin.certificate
+        imageType = origin.isMachine.map { $0 ? "virtual-machine" : "container" } ?? ""
     }
 }
 

@@ -11,17 +11,108 @@ struct ImageRoutes: Sendable {
     private var images: ImageService { door.engine.images }
 
     func add(to table: RouteTable) {
-        table.add("/1.0/images/aliases", [.get: { try await aliases($0) }, .post: { try await tag($0) }])
-        table.add(
-            "/1.0/images/aliases/:alias", [.get: { try await alias($0) }, .delete: { try await untag($0) }])
         table.add("/1.0/images/prune", [.post: { try await prune($0) }])
-        table.add("/1.0/images/:image", [.get: { try await get($0) }, .delete: { try await delete($0) }])
+        table.add(
+            "/1.0/images/:image",
+            [
+                .get: { try await get($0) }, .put: { try await put($0) }, .patch: { try await patch($0) },
+                .delete: { try await delete($0) },
+            ])
         table.add("/1.0/images/:image/history", [.get: { try await history($0) }])
         table.add("/1.0/images/:image/push", [.post: { try await push($0) }])
+        table.add("/1.0/images/:image/references", [.post: { try await tag($0) }])
+        table.add("/1.0/images/:image/refresh", [.post: { try await refresh($0) }])
+        table.add("/1.0/images/:image/secret", [.post: { try await secret($0) }])
+        table.add("/1.0/images/:image/convert", [.post: { try await convert($0) }])
+    }
+
+    private func view(_ call: Call) async throws -> ImageView {
+        try await images.get(try call.parameter("image"), project: call.project)
     }
 
     private func get(_ call: Call) async throws -> Response {
-        try Reply.sync(API.Image(try await images.get(try call.parameter("image"))))
+        let image = API.Image(try await view(call), project: call.project)
+        return try Reply.sync(image, etag: try ETag.of(image.changeable))
+    }
+
+    private func put(_ call: Call) async throws -> Response {
+        let put = try await call.decode(API.ImagePut.self)
+        try await change(
+            call,
+            ImageUpdate(
+                properties: put.properties ?? [:], isPublic: put.isPublic ?? false, autoUpdate: put.autoUpdate ?? false,
+                expiresAt: try Self.time(put.expiresAt) ?? 0, profiles: put.profiles ?? []))
+        return try Reply.done()
+    }
+
+    private func patch(_ call: Call) async throws -> Response {
+        let put = try await call.decode(API.ImagePut.self)
+        let known = try await view(call).record.properties
+        let properties = put.properties.map { changes in known.merging(changes) { $1 }.filter { !$0.value.isEmpty } }
+        try await change(
+            call,
+            ImageUpdate(
+                properties: properties, isPublic: put.isPublic, autoUpdate: put.autoUpdate,
+                expiresAt: try Self.time(put.expiresAt), profiles: put.profiles))
+        return try Reply.done()
+    }
+
+    private func change(_ call: Call, _ update: ImageUpdate) async throws {
+        let view = try await view(call)
+        try call.checkPrecondition(try ETag.of(API.Image(view, project: call.project).changeable))
+        try await images.update(view.record.digest, project: call.project, update)
+    }
+
+    /// Seconds since 1970; nil if nothing was stated, 0 for never.
+    static func time(_ text: String?) throws -> Double? {
+        guard let text, !text.isEmpty else { return nil }
+        guard let seconds = WireTypes.Timestamp.seconds(text) else {
+            throw EngineError(
+                .invalidArgument, "expires_at=\(Names.quoted(text)) is not a time as 2026-01-31T00:00:00Z")
+        }
+        return max(0, seconds)
+    }
+
+    private func refresh(_ call: Call) async throws -> Response {
+        let name = try await view(call).record.digest
+        let (images, project) = (images, call.project)
+        return try await door.operation("Refreshing image", project: project, mayCancel: true) { context in
+            let progress = ProgressRelay(context)
+            let isNew = try await images.refresh(name, project: project) { progress.report($0) }
+            await progress.finish()
+            return ["refreshed": .bool(isNew)]
+        }
+    }
+
+    /// The secret is in the operation's metadata, as LXD has it.
+    private func secret(_ call: Call) async throws -> Response {
+        let record = try await view(call).record
+        let secret = try await images.makeSecret(record.digest, project: call.project)
+        let path = "/1.0/images/\(record.fingerprint)"
+        return try await door.operation(
+            "Image download token", project: call.project, resources: ["images": [path]]
+        ) { context in
+            await context.update(["secret": .string(secret)])
+            return ["secret": .string(secret)]
+        }
+    }
+
+    /// Gives an OCI image LXD's form (Isle's).
+    private func convert(_ call: Call) async throws -> Response {
+        let name = try await view(call).record.digest
+        let (images, project) = (images, call.project)
+        return try await door.operation("Converting image", project: project) { _ in
+            let record = try await images.makeBundle(name, project: project)
+            return ["fingerprint": .string(record.fingerprint)]
+        }
+    }
+
+    /// A further reference (Isle's); LXD's aliases are made by `/1.0/images/aliases`.
+    private func tag(_ call: Call) async throws -> Response {
+        let post = try await call.decode(API.ImageAlias.self)
+        guard !post.name.isEmpty else { throw EngineError(.invalidArgument, "the reference has no name") }
+        try await images.tag(try await view(call).record.digest, as: post.name)
+        return try Reply.done()
     }
 
     private func history(_ call: Call) async throws -> Response {
@@ -45,12 +136,18 @@ struct ImageRoutes: Sendable {
         }
     }
 
+    /// By fingerprint the image itself is deleted, as with LXD; by a reference that reference, and the image with its
+    /// last one.
     private func delete(_ call: Call) async throws -> Response {
         let name = try call.parameter("image")
-        let force = call.flag("force")
-        _ = try await images.get(name)
-        let images = images
-        return try await door.operation("Deleting image") { _ in
+        let (force, images, project) = (call.flag("force"), images, call.project)
+        let view = try await view(call)
+        let isFingerprint = name == view.record.fingerprint || "sha256:" + name == view.record.digest
+        return try await door.operation("Deleting image", project: project) { _ in
+            if isFingerprint, !force {
+                try await images.delete(view.record.digest, project: project)
+                return ["deleted": .string(view.record.digest)]
+            }
             let result = try await images.remove(name, force: force)
             return [
                 "untagged": .array(result.untagged.map { .string($0) }),
@@ -69,51 +166,5 @@ struct ImageRoutes: Sendable {
                 "freed": .integer(result.freed),
             ]
         }
-    }
-
-    // MARK: names
-
-    private func aliases(_ call: Call) async throws -> Response {
-        let entries = try await images.list().flatMap { view in view.references.map { Self.entry($0, view) } }
-            .sorted { $0.name < $1.name }
-        if try call.recursion == 0 {
-            return try Reply.sync(entries.map { "/1.0/images/aliases/\($0.name)" })
-        }
-        return try Reply.sync(entries)
-    }
-
-    private func alias(_ call: Call) async throws -> Response {
-        let name = try call.parameter("alias")
-        return try Reply.sync(Self.entry(name, try await images.get(name)))
-    }
-
-    private static func entry(_ name: String, _ view: ImageView) -> API.ImageAliasesEntry {
-        var entry = API.ImageAliasesEntry()
-        entry.name = name
-        entry.target = API.Image(view).fingerprint
-        entry.type = view.record.content == .disk ? "virtual-machine" : "container"
-        return entry
-    }
-
-    private func tag(_ call: Call) async throws -> Response {
-        let post = try await call.decode(API.ImageAliasesEntry.self)
-        guard !post.name.isEmpty, !post.target.isEmpty else {
-            throw EngineError(.invalidArgument, "an alias needs a name and a target")
-        }
-        try await images.tag(post.target, as: post.name)
-        return try Reply.created("/1.0/images/aliases/\(post.name)")
-    }
-
-    /// An image's last name goes with the image only.
-    private func untag(_ call: Call) async throws -> Response {
-        let name = try call.parameter("alias")
-        let view = try await images.get(name)
-        guard view.references.count > 1 else {
-            throw EngineError(
-                .conflict, "\(Names.quoted(name)) is the image's only name",
-                hint: "delete the image, or name it anew first")
-        }
-        try await images.remove(name)
-        return try Reply.done()
     }
 }

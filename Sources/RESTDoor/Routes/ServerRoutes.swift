@@ -22,7 +22,10 @@ struct ServerRoutes: Sendable {
         "container_backup", "snapshot_expiry", "snapshot_expiry_creation", "snapshot_schedule",
         "snapshot_schedule_aliases",
         "container_only_migration", "container_copy_project", "container_incremental_copy", "container_full",
-        "instance_allow_inconsistent_copy", "isle_kinds", "isle_attach", "isle_logs", "isle_wait", "isle_doctor",
+        "instance_allow_inconsistent_copy", "image_force_refresh",
+        "image_compression_algorithm", "image_source_project", "image_types", "image_profiles",
+        "image_copy_profile", "images_push_relay", "isle_image_commit", "isle_image_convert", "isle_kinds",
+        "isle_attach", "isle_logs", "isle_wait", "isle_doctor",
         "isle_kernels", "isle_oci_images",
         "isle_image_history", "isle_image_prune", "isle_image_push", "isle_published_ports",
     ]
