@@ -107,6 +107,10 @@ let package = Package(
                 "Model", "DriverKit", "LinuxHost", "OCI", "ContentStore", "Registry", "ImageFormats", "Archive",
                 "DiskImages",
             ]),
+        module(
+            "RemoteImages",
+            ["Model", "DriverKit", "LinuxHost", asyncHTTPClient, nioCore, nioHTTP1, nioSSL, crypto]),
+        module("BuildahBuilder", ["Model", "DriverKit", "LinuxHost", "Archive"]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(
@@ -129,7 +133,8 @@ let package = Package(
             "isled",
             [
                 "Model", "DriverKit", "Engine", "RESTDoor", "StateStore", "ContainerDriver", "MachineDriver",
-                "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ImageDepot", "LinuxHost", "DoorKit", "WireTypes",
+                "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ImageDepot", "RemoteImages", "BuildahBuilder",
+                "LinuxHost", "DoorKit", "WireTypes",
                 argumentParser, logging, lifecycle, unixSignals, "CHost",
             ]),
         module("EngineTesting", ["Model", "DriverKit", "LinuxHost", "Archive", "OCI", "ContentStore"]),
@@ -170,6 +175,8 @@ let package = Package(
         tests(
             "Registry", ["Model", "OCI", "LinuxHost", "ContentStore", nioCore, nioPosix, nioHTTP1]),
         tests("ImageFormats", ["Model", "OCI", "LinuxHost", "ContentStore", "Archive"]),
+        tests("RemoteImages", ["Model", "DriverKit", "LinuxHost"]),
+        tests("BuildahBuilder", ["Model", "DriverKit", "LinuxHost"]),
         tests("ImageDepot", ["Model", "DriverKit", "LinuxHost", "OCI", "ContentStore"]),
     ]
 )

@@ -75,6 +75,30 @@ public final class IsleClient {
         release(response.connection)
     }
 
+    /// Uploads `body` and reads the lines of the answer as they come, blank ones left out.
+    public func uploadForLines(
+        _ endpoint: Endpoint, headers: [(name: String, value: String)], body: HTTPRequest.Body,
+        _ line: ([UInt8]) throws -> Void
+    ) throws {
+        let all = [(name: "Content-Type", value: "application/octet-stream")] + headers
+        let response = try exchange(
+            HTTPRequest("POST", scoped(endpoint).target, headers: all, body: body), .never)
+        if response.head.status >= 400 {
+            let _: API.Response<JSONValue> = try decoded(response, Deadline(seconds: answerTimeout))
+        }
+        var pending: [UInt8] = []
+        while let bytes = try response.next(.never) {
+            pending += bytes
+            while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
+                let text = Array(pending[..<end])
+                pending.removeFirst(end + 1)
+                if !text.isEmpty { try line(text) }
+            }
+        }
+        if !pending.isEmpty { try line(pending) }
+        release(response.connection)
+    }
+
     // MARK: Exchange
 
     private func request(_ method: String, _ endpoint: Endpoint, _ body: (some Encodable)?) throws -> HTTPRequest {

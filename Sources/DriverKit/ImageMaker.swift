@@ -6,8 +6,17 @@ public protocol ImageMaker: Sendable {
     /// becomes part of the store. `archive` nil adds no layer.
     func makeImage(over base: String?, layer: PackedArchive?, at archive: String?, _ change: ImageChange) async throws
         -> IncomingImage
+    /// Stores an image of a configuration blob and layers, lowest first: such as are stored, and uncompressed tars.
+    func assemble(config: [UInt8], layers: [AssembledLayer]) async throws -> IncomingImage
     /// Stores the qcow2 file at `path`, which stands alone, as a disk image.
     func makeDiskImage(_ path: String, boot: DiskRoot.Boot, _ change: ImageChange) async throws -> IncomingImage
+}
+
+/// A layer of an image that is put together.
+public enum AssembledLayer: Sendable {
+    case stored(ImageRecord.Layer)
+    /// Path and the digest that the file must have.
+    case tar(path: String, digest: String)
 }
 
 /// What a new image says about itself.

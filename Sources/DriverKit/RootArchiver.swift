@@ -1,4 +1,4 @@
-public import Model
+import Model
 
 /// Archives of root filesystems: what an instance or a snapshot changed as a layer, and the whole tree. Files that
 /// change meanwhile are written as they were at some moment of the work.

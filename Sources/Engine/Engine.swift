@@ -7,6 +7,7 @@ import Model
 public struct Engine: Sendable {
     public let instances: InstanceService
     public let images: ImageService
+    public let builds: BuildService
     public let networks: NetworkService
     public let volumes: VolumeService
     public let profiles: ProfileService
@@ -29,6 +30,7 @@ public struct Engine: Sendable {
         networks = NetworkService(parts: parts)
         volumes = VolumeService(store: parts.store, events: parts.events, layout: parts.layout, folders: parts.folders)
         images = ImageService(parts: parts, pools: pools)
+        builds = BuildService(parts: parts, images: images)
         instances = InstanceService(
             parts: parts,
             services: InstanceService.ServiceSet(
@@ -38,6 +40,7 @@ public struct Engine: Sendable {
     /// Takes over what an earlier daemon left, cleans up after a crash, and starts what should run.
     public func start() async throws {
         try await parts.source.recover()
+        try await parts.imaging.builder?.recover()
         try await parts.snapshotter.recover()
         try await parts.folders.remove(layout.temporary)
         try Folders.make(layout)
@@ -60,6 +63,7 @@ public struct Engine: Sendable {
     public func check() async -> [HostCheck] {
         var checks: [HostCheck] = []
         for driver in parts.drivers { checks += await driver.check() }
+        if let builder = parts.imaging.builder { checks.append(await builder.check()) }
         for check in parts.checks { checks += await check() }
         return checks
     }

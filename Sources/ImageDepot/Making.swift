@@ -30,6 +30,31 @@ extension ImageDepot: ImageMaker {
         }[0]
     }
 
+    public func assemble(config: [UInt8], layers: [AssembledLayer]) async throws -> IncomingImage {
+        try await guarded.sparing {
+            var descriptors: [Descriptor] = []
+            for layer in layers {
+                switch layer {
+                case .stored(let known):
+                    descriptors.append(
+                        Descriptor(
+                            mediaType: LayeredImage.neutral(known.mediaType), digest: try ContentDigest(known.digest),
+                            size: known.size))
+                case .tar(let path, let digest):
+                    let stored = try await store.add(file: path, mediaType: MediaType.layer)
+                    guard stored.digest.description == digest else {
+                        throw EngineError(.invalidArgument, "the layer \(digest) is \(stored.digest)")
+                    }
+                    descriptors.append(stored)
+                }
+            }
+            let configuration = try ImageConfiguration(parsing: config)
+            let importer = ImageImporter(store: store, platform: configuration.platform)
+            let manifest = try await importer.assemble(config: config, layers: descriptors)
+            return [incoming(manifest)]
+        }[0]
+    }
+
     public func makeDiskImage(_ path: String, boot: DiskRoot.Boot, _ change: ImageChange) async throws -> IncomingImage
     {
         guard boot != .kernel else {

@@ -3,6 +3,13 @@ import FoundationEssentials
 public import Model
 public import OCI
 
+extension ImageImporter {
+    /// Stores configuration and manifest over layers that are stored already.
+    public func assemble(config: [UInt8], layers: [Descriptor]) async throws -> StoredImage {
+        try await finish(config, MediaType.config, layers)
+    }
+}
+
 /// Puts a new image together from the layers of another and one more, as `docker commit` does.
 public struct LayeredImage: Sendable {
     public var store: any ContentStoring
@@ -100,7 +107,7 @@ public struct LayeredImage: Sendable {
     }
 
     /// A manifest of the OCI's names layers by the OCI's media types.
-    private static func neutral(_ type: String) -> String {
+    public static func neutral(_ type: String) -> String {
         switch type {
         case MediaType.dockerLayer: MediaType.layer
         case MediaType.dockerLayerGzip: MediaType.layerGzip

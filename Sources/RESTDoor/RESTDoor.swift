@@ -79,6 +79,7 @@ public struct RESTDoor: Sendable {
         ImageFileRoutes(door: door).add(to: table)
         ImageExportRoutes(door: door).add(to: table)
         ImagePublishing(door: door).add(to: table)
+        BuildRoutes(door: door).add(to: table)
         NetworkRoutes(door: door).add(to: table)
         ProfileRoutes(door: door).add(to: table)
         StorageRoutes(door: door).add(to: table)

@@ -72,7 +72,10 @@ struct Isle: ParsableCommand {
                 subcommands: [Exec.self, Shell.self, Attach.self, Console.self, Logs.self]),
             CommandGroup(
                 name: "Images, networks, storage",
-                subcommands: [Image.self, Kernel.self, Network.self, Volume.self, Profile.self]),
+                subcommands: [
+                    Build.self, Commit.self, Changes.self, Image.self, Kernel.self, Network.self, Volume.self,
+                    Profile.self,
+                ]),
             CommandGroup(
                 name: "The daemon",
                 subcommands: [

@@ -1,4 +1,5 @@
 import BridgeNetwork
+import BuildahBuilder
 import ContainerDriver
 import DriverKit
 import Engine
@@ -12,6 +13,7 @@ import Model
 import ModuleDriver
 import OverlayStorage
 import RESTDoor
+import RemoteImages
 import StateStore
 import WireTypes
 
@@ -53,7 +55,10 @@ struct Composition {
             storage: [FolderDriver(layers: storage, parent: layout.pools)],
             disks: disks, network: network, source: depot,
             folders: HostFolders(),
-            imaging: ImagingParts(archiver: storage, disks: disks, maker: depot, bundles: depot), events: events,
+            imaging: ImagingParts(
+                archiver: storage, disks: disks, maker: depot, bundles: depot,
+                remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),
+                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run)), events: events,
             logger: logger, hostMemory: Self.hostMemory,
             checks: [
                 { await network.check() },

@@ -28,6 +28,9 @@ struct Options: ParsableArguments {
             valueName: "folder"))
     var libDir: String?
 
+    @Flag(help: "Fetch images also from servers at this host's own addresses, when a client names them.")
+    var localImageServers = false
+
     @Option(help: ArgumentHelp("trace, debug, info, notice, warning or error.", valueName: "level"))
     var logLevel = "info"
 

@@ -34,9 +34,11 @@ enum FileBody {
                 let raw = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
                 guard raw >= 0 else { throw EngineError.system(errno, "open \(path)") }
                 let file = OwnedDescriptor(raw)
-                var status = stat()
-                guard fstat(raw, &status) == 0 else { throw EngineError.system(errno, "look at \(path)") }
-                return .file(file, Int64(status.st_size))
+                let size = lseek(raw, 0, SEEK_END)
+                guard size >= 0, lseek(raw, 0, SEEK_SET) == 0 else {
+                    throw EngineError.system(errno, "look at \(path)")
+                }
+                return .file(file, Int64(size))
             }
         }
         return ResponseBody(contentLength: Int(opened.reduce(0) { $0 + $1.size })) { writer in

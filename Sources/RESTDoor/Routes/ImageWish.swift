@@ -52,6 +52,19 @@ struct ImageWish: Sendable {
             certificate: source.certificate, type: source.imageType)
     }
 
+    /// The image on another server that an instance is to be made from; nil if the source names none. It is kept as
+    /// long as it is used now and then, and updated.
+    static func remote(_ source: API.InstanceSource, type: String, project: String) throws
+        -> (origin: ImageOrigin, secret: String?, addition: ImageAddition)?
+    {
+        guard source.server?.isEmpty == false, source.type == "image" || source.type.isEmpty else { return nil }
+        let origin = try origin(
+            server: source.server, protocol: source.protocol, alias: source.alias, fingerprint: source.fingerprint,
+            certificate: source.certificate, type: type.isEmpty ? "container" : type)
+        let details = ImageDetails(autoUpdate: source.secret == nil, isCached: true)
+        return (origin, source.secret, ImageAddition(project: project, details: details))
+    }
+
     static func origin(
         server: String?, protocol name: String?, alias: String?, fingerprint: String?, certificate: String?,
         type: String?

@@ -72,11 +72,18 @@ struct InstanceRoutes: Sendable {
             }
         }
         let resources = ["instances": ["/1.0/instances/\(name)"]]
-        let (instances, project, wanted) = (instances, call.project, request)
+        let remote = try ImageWish.remote(post.source, type: post.type, project: call.project)
+        let (instances, images, project, wanted) = (instances, door.engine.images, call.project, request)
         return try await door.operation(
             "Creating instance", project: project, resources: resources, mayCancel: true
         ) { context in
             let progress = ProgressRelay(context)
+            var wanted = wanted
+            if let remote {
+                let image = try await images.fetch(
+                    remote.origin, secret: remote.secret, remote.addition, progress: { progress.report($0) })
+                wanted.image = image.digest
+            }
             let view = try await instances.create(wanted) { progress.report($0) }
             await progress.finish()
             let name = view.record.name

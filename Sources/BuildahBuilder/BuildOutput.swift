@@ -1,0 +1,62 @@
+import Synchronization
+
+/// Turns what buildah prints into what Docker's classic builder prints; the output of steps stays as it is.
+final class BuildOutput: Sendable {
+    private struct State {
+        var step = 0
+        /// A step whose command runs now.
+        var isRunning = false
+    }
+
+    private let total: Int
+    /// Names the sandbox in which commands run.
+    private let build: String
+    private let sink: @Sendable (String) -> Void
+    private let state = Mutex(State())
+
+    init(total: Int, build: String, sink: @escaping @Sendable (String) -> Void) {
+        self.total = total
+        self.build = build
+        self.sink = sink
+    }
+
+    func line(_ line: String) {
+        for text in translated(line) { sink(text) }
+    }
+
+    private func translated(_ line: String) -> [String] {
+        if let step = Self.step(line) {
+            return state.withLock { state in
+                state.step += 1
+                state.isRunning = step.hasPrefix("RUN ")
+                let head = "Step \(state.step)/\(max(total, state.step)) : \(step)"
+                return state.isRunning ? [head, " ---> Running in \(build)"] : [head]
+            }
+        }
+        if line.hasPrefix("--> Using cache ") {
+            return [" ---> Using cache", " ---> \(line.dropFirst("--> Using cache ".utf8.count).prefix(12))"]
+        }
+        if line.hasPrefix("--> ") { return [" ---> \(line.dropFirst(4).prefix(12))"] }
+        // What follows the last step is told in other words when the image is in the store.
+        if Self.isClosing(line) { return [] }
+        if line.hasPrefix("time=\"") { return [] }
+        return [line]
+    }
+
+    private static func isClosing(_ line: String) -> Bool {
+        if line == "COMMIT" || line.hasPrefix("COMMIT ") || line.hasSuffix("] COMMIT") { return true }
+        return line.utf8.count == 64 && line.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    }
+
+    /// The instruction in `STEP 1/3: FROM x` and `[1/2] STEP 1/3: FROM x`.
+    private static func step(_ line: String) -> String? {
+        var rest = line[...]
+        if rest.hasPrefix("["), let end = rest.firstIndex(of: "]") {
+            rest = rest[rest.index(after: end)...].drop { $0 == " " }
+        }
+        guard rest.hasPrefix("STEP "), let colon = rest.firstIndex(of: ":") else { return nil }
+        let numbers = rest[..<colon].dropFirst(5)
+        guard !numbers.isEmpty, numbers.allSatisfy({ $0.isNumber || $0 == "/" }) else { return nil }
+        return String(rest[rest.index(after: colon)...].drop { $0 == " " })
+    }
+}
