@@ -115,11 +115,13 @@ public actor InstanceService {
             profiles: request.profiles, ephemeral: request.ephemeral, image: image.digest, imageReference: reference,
             createdAt: Clock.now)
         giveShell(&record, image)
+        if image.bundle?.templates.isEmpty == false { record.config[InstanceActor.templateMoment] = "create" }
         try await checkPlan(record, image)
         record.pool = try await choosePool(record)
         return try await insert(record) { actor in
             try await self.services.images.makeRoot(
                 for: await actor.record, image: image, merged: await actor.merged())
+            try await self.takeTemplates(of: image, to: actor.id)
         }
     }
 

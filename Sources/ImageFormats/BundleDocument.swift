@@ -66,11 +66,15 @@ public struct BundleDocument: Sendable, Hashable {
         }
     }
 
-    /// A plain file name.
+    /// A plain file name, of the letters that instances' templates may have.
     static func checkTemplate(_ name: String) throws {
-        guard (1...255).contains(name.utf8.count), name != ".", name != "..",
-            !name.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 < 0x20 })
-        else { throw wrong("has a template whose file is called \(Names.quoted(name))") }
+        let isPlain = name.utf8.allSatisfy { byte in
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-")].contains(byte)
+        }
+        guard (1...128).contains(name.utf8.count), !name.hasPrefix("."), isPlain else {
+            throw wrong("has a template whose file is called \(Names.quoted(name))")
+        }
     }
 
     private static func value(_ node: Node, depth: Int, left: inout Int) throws -> Metadata {

@@ -10,6 +10,7 @@ import Testing
 @Suite(.enabled(if: isRoot, "needs root: owners, trusted attributes, mounts"))
 struct RootArchiveTests {
     private static let id = InstanceID.random()
+    private static let placeholders = ["/proc", "/etc/hosts"]
 
     /// An instance over two files whose writable folder was written to as overlayfs does.
     private func instance(_ store: Store) async throws -> [String] {
@@ -38,7 +39,7 @@ struct RootArchiveTests {
         try await Store.with { store in
             let layers = try await instance(store)
             let changes = try await store.storage.changes(
-                try await files(store), over: try await store.storage.stack(layers), placeholders: ["/proc", "/etc/hosts"])
+                try await files(store), over: try await store.storage.stack(layers), placeholders: Self.placeholders)
             let text = changes.map { "\($0.kind.rawValue.prefix(1)) \($0.path)" }
             #expect(
                 text == [
@@ -52,9 +53,11 @@ struct RootArchiveTests {
         try await Store.with { store in
             let layers = try await instance(store)
             let first = try await store.storage.packChanges(
-                try await files(store), over: try await store.storage.stack(layers), placeholders: ["/proc", "/etc/hosts"], to: "\(store.path)/one.tar")
+                try await files(store), over: try await store.storage.stack(layers), placeholders: Self.placeholders,
+                to: "\(store.path)/one.tar")
             let second = try await store.storage.packChanges(
-                try await files(store), over: try await store.storage.stack(layers), placeholders: ["/proc", "/etc/hosts"], to: "\(store.path)/two.tar")
+                try await files(store), over: try await store.storage.stack(layers), placeholders: Self.placeholders,
+                to: "\(store.path)/two.tar")
             #expect(first == second)
             let file = OwnedDescriptor(open("\(store.path)/one.tar", O_RDONLY))
             let reader = TarReader(FileSource(file, name: "one"), name: "one")
@@ -69,7 +72,8 @@ struct RootArchiveTests {
             let whole = try await store.storage.packRoot(
                 try await files(store), over: try await store.storage.stack(layers), form: .init(), to: nil)
             let again = try await store.storage.packRoot(
-                nil, over: try await store.storage.stack(layers + [first.plainDigest]), form: .init(), to: "\(store.path)/again.tar")
+                nil, over: try await store.storage.stack(layers + [first.plainDigest]), form: .init(),
+                to: "\(store.path)/again.tar")
             let listing = try await ProcessRunner.check("tar", ["tf", "\(store.path)/again.tar"]).outputText
             #expect(listing == "etc/\netc/a\nkeep\nold/\nold/same\nold/z\n")
             // The instance itself also has what a runtime made to mount over.
