@@ -77,7 +77,7 @@ let package = Package(
         module("LinuxHost", ["Model", "CHost"]),
         module("Netlink", ["Model", "CHost"]),
         module("Nftables", ["Model", "CNftables"]),
-        module("QMP", ["Model", "LinuxHost"]),
+        module("QMP", ["Model", "CHost", "LinuxHost"]),
         module("GuestCore", ["CHost"]),
         module("Archive", ["Model", "CHost", "LinuxHost", "CArchive", crypto]),
         module("DiskImages", ["Model", "LinuxHost", "Archive", "CHost"]),

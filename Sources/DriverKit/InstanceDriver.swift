@@ -91,6 +91,11 @@ public protocol InstanceHandle: Sendable {
     var files: (any FilesFacet)? { get }
     /// Mounts and device files that come and go while it runs; nil: with the next start.
     var devices: (any DevicesFacet)? { get }
+    /// Saves what it is doing.
+    var state: (any StateFacet)? { get }
+    /// Adds and removes devices while it runs.
+    var hotplug: (any HotplugFacet)? { get }
+    var screen: (any ScreenFacet)? { get }
 }
 
 extension InstanceHandle {
@@ -102,6 +107,9 @@ extension InstanceHandle {
     public var reboot: (any RebootFacet)? { nil }
     public var files: (any FilesFacet)? { nil }
     public var devices: (any DevicesFacet)? { nil }
+    public var state: (any StateFacet)? { nil }
+    public var hotplug: (any HotplugFacet)? { nil }
+    public var screen: (any ScreenFacet)? { nil }
 }
 
 /// Streams of the first process.

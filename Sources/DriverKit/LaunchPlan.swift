@@ -30,13 +30,20 @@ public struct LaunchPlan: Sendable {
     public var taps: [String: String]
     /// For containers: what goes beyond what every kind has.
     public var options = ContainerOptions()
+    /// For machines: disks besides the root.
+    public var disks: [MachineDisk]
+    /// A file that `StateFacet.save` wrote: the first process goes on from there. Nil boots.
+    public var savedState: String?
 
     public init(
         id: InstanceID, name: String, kind: InstanceKind, hostname: String, root: RootSource, process: ProcessSpec,
         identity: IDRange?, mounts: [MountSpec], network: NetworkMode, limits: Limits, security: SecurityOptions,
         stdio: StdioOptions, log: LogOptions, runDirectory: String, stateDirectory: String,
-        config: [String: String] = [:], devices: [String: [String: String]] = [:], taps: [String: String] = [:]
+        config: [String: String] = [:], devices: [String: [String: String]] = [:], taps: [String: String] = [:],
+        disks: [MachineDisk] = [], savedState: String? = nil
     ) {
+        self.disks = disks
+        self.savedState = savedState
         self.id = id
         self.name = name
         self.kind = kind

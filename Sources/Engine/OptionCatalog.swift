@@ -90,6 +90,8 @@ public struct OptionCatalog: Sendable {
         option("machine.firmware", "`bios` or `uefi` for a disk image", "firmware", kinds: [.machine]) {
             $0 == "bios" || $0 == "uefi"
         },
+        bool(
+            "security.secureboot", "firmware starts signed programs only; for UEFI", kinds: [.machine]),
         option("machine.acceleration", "`auto`, `kvm` or `tcg`", "name", kinds: [.machine]) {
             ["auto", "kvm", "tcg"].contains($0)
         },

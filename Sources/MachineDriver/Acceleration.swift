@@ -75,7 +75,7 @@ actor AccelerationProbe {
         }
         try root.writeFile("initrd", initrd, durable: false)
         let arguments =
-            QEMUCommand.base(acceleration: .kvm, memory: 256, processors: 1) + [
+            QEMUCommand.base(acceleration: .kvm, memory: 256, processors: "1") + [
                 "-no-reboot", "-kernel", kernel, "-initrd", "\(folder)/initrd", "-append",
                 "console=ttyS0 quiet panic=-1 reboot=t", "-chardev", "file,id=console,path=\(folder)/console",
                 "-serial", "chardev:console",

@@ -7,9 +7,7 @@ import Synchronization
 
 /// Programs in a guest that has qemu-guest-agent: without input and terminal, output delivered when they have ended.
 struct GuestAgentExec: ExecFacet {
-    private let client: GuestAgentClient
-
-    init(path: String) { client = GuestAgentClient(path: path) }
+    let client: GuestAgentClient
 
     func exec(_ process: ProcessSpec, stdio: StdioOptions) async throws -> any ExecSession {
         guard !stdio.terminal else {

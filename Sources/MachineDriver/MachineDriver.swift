@@ -1,7 +1,7 @@
 public import DriverKit
 import Glibc
 import GuestCore
-import LinuxHost
+public import LinuxHost
 public import Model
 import QMP
 import ShimClient
@@ -45,13 +45,16 @@ public struct MachineDriver: InstanceDriver {
     private let paths: Paths
     private let qemu: QEMUProgram
     private let probe: AccelerationProbe
+    private let cgroups: CgroupHost?
 
     /// Default size of a machine, as LXD's.
     static let defaultMemory: Int64 = 1 << 30
     static let defaultProcessors = 1
 
-    public init(paths: Paths) {
+    /// - Parameter cgroups: below which each machine gets its group; nil goes without, and without limits of time.
+    public init(paths: Paths, cgroups: CgroupHost? = nil) {
         self.paths = paths
+        self.cgroups = cgroups
         kernels = KernelStore(directory: paths.kernels)
         qemu = QEMUProgram(path: paths.qemu)
         probe = AccelerationProbe(qemu: paths.qemu, file: paths.probe)
@@ -74,16 +77,20 @@ public struct MachineDriver: InstanceDriver {
         _ = try await qemu.version()
         let run = try RootDirectory(path: plan.runDirectory, confinement: .beneath)
         do {
+            let group = try cgroups?.create(plan.id.raw, limits: MachineLimits.group(plan.limits))
             let preparation = MachinePreparation(
                 plan: plan, disk: disk, run: run, paths: paths, kernels: kernels,
-                acceleration: try await acceleration(plan.config["machine.acceleration"]))
+                acceleration: try await acceleration(plan.config["machine.acceleration"], disk),
+                cgroups: group?.joinFolders ?? [], hasScreens: await qemu.hasScreens())
             let (spec, record) = try await preparation.make()
             try record.save(run)
             let shim = try await Shim.spawn(spec, executable: paths.shim)
-            return MachineHandle(id: plan.id, record: record, shim: shim, run: run)
+            return MachineHandle(
+                id: plan.id, record: record, shim: shim, run: run, cgroups: cgroups, savedState: plan.savedState)
         } catch {
             // What is thrown matters more than whether the rest could be removed; the engine removes the folder.
             try? await MachineHandle.removeFiles(run)
+            if let cgroups { try? await Cgroup.removeAll(plan.id.raw, of: cgroups) }
             throw error
         }
     }
@@ -100,7 +107,7 @@ public struct MachineDriver: InstanceDriver {
             return .gone
         }
         if let shim = try await Shim.connect(directory: runDirectory) {
-            let handle = MachineHandle(id: id, record: record, shim: shim, run: run)
+            let handle = MachineHandle(id: id, record: record, shim: shim, run: run, cgroups: cgroups)
             if await shim.pid != nil {
                 try await handle.connectControl(timeout: .seconds(10))
                 return .running(handle)
@@ -114,6 +121,7 @@ public struct MachineDriver: InstanceDriver {
         let exit = try Shim.exitRecord(directory: runDirectory)
         killLeftover(runDirectory)
         let outcome = exit.map { ExitReport.outcome(of: $0, record: record, run: run) }
+        if let cgroups { try await Cgroup.removeAll(id.raw, of: cgroups) }
         try await MachineHandle.removeFiles(run)
         return outcome.map { .exited($0) } ?? .gone
     }
@@ -127,10 +135,17 @@ public struct MachineDriver: InstanceDriver {
     }
 
     /// - Parameter wanted: `kvm` or `tcg` overrides the probe's finding.
-    private func acceleration(_ wanted: String?) async throws -> Acceleration {
+    private func acceleration(_ wanted: String?, _ disk: DiskRoot) async throws -> Acceleration {
         if let wanted = wanted.flatMap({ Acceleration(rawValue: $0) }) { return wanted }
         guard access("/dev/kvm", F_OK) == 0 else { return .tcg }
-        return try await finding().acceleration
+        do {
+            return try await finding().acceleration
+        } catch {
+            // The probe's guest needs a kernel, which a machine with one of its own does not: without the mirror it runs
+            // slowly rather than not at all, and `isle doctor` says that KVM was not tried.
+            guard disk.boot != .kernel else { throw error }
+            return .tcg
+        }
     }
 
     /// Probes KVM if that was not done yet for this kernel and QEMU.

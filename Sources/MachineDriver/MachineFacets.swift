@@ -1,4 +1,3 @@
-import CHost
 import DriverKit
 import Glibc
 import GuestCore
@@ -66,7 +65,11 @@ struct MachinePause: PauseFacet {
     func pause() async throws { try await machine.qmp().execute("stop") }
     func resume() async throws { try await machine.qmp().execute("cont") }
     var isPaused: Bool {
-        get async throws { try await machine.qmp().execute("query-status")["status"]?.text == "paused" }
+        get async throws {
+            // The second after its state was saved.
+            let status = try await machine.qmp().execute("query-status")["status"]?.text
+            return status == "paused" || status == "postmigrate"
+        }
     }
 }
 
@@ -78,33 +81,6 @@ struct MachineReboot: RebootFacet {
             return try await agent.shutdown(reboot: true)
         }
         try await machine.qmp().execute("system_reset")
-    }
-}
-
-/// Memory by the balloon, downward from the memory that the machine was started with; processors of the host by
-/// affinity.
-struct MachineLimits: LimitsFacet {
-    let machine: MachineHandle
-
-    func apply(_ limits: Limits) async throws {
-        if let count = limits.cpuCount, count != machine.record.processors {
-            throw EngineError(
-                .unsupported, "limits.cpu of machine \(machine.id) cannot change to \(count) while it runs",
-                hint: "restart it")
-        }
-        if limits.cpuQuota != nil || limits.processes != nil {
-            throw EngineError(
-                .unsupported, "limits.cpu.allowance and limits.processes do not apply to machine \(machine.id)")
-        }
-        let memory = limits.memory ?? machine.record.memory
-        guard memory <= machine.record.memory else {
-            throw EngineError(
-                .unsupported,
-                "limits.memory of machine \(machine.id) cannot grow over the \(machine.record.memory) bytes it was "
-                    + "started with", hint: "restart it")
-        }
-        try await machine.qmp().execute("balloon", ["value": .integer(memory)])
-        if let set = limits.cpuSet, let pid = await machine.pid { try Affinity.apply(set, to: pid) }
     }
 }
 
@@ -146,34 +122,5 @@ enum ProcessUsage {
         return Usage(
             cpuNanoseconds: ticks * (1_000_000_000 / max(ticksPerSecond, 1)), memory: kibibytes("VmRSS"),
             memoryPeak: kibibytes("VmHWM"))
-    }
-}
-
-/// Processors of the host that a process may run on.
-enum Affinity {
-    /// Binds all threads of `pid` to `list` (cpuset(7), "List format").
-    static func apply(_ list: String, to pid: Int32) throws {
-        let processors = try parse(list)
-        var mask = [UInt8](repeating: 0, count: 128)
-        for processor in processors { mask[processor / 8] |= 1 << UInt8(processor % 8) }
-        for entry in try RootDirectory(path: "/proc/\(pid)/task").list() {
-            guard let thread = Int32(entry.name.text) else { continue }
-            let result = isle_set_affinity(thread, mask.count, mask)
-            guard result == 0 || result == -ESRCH else {
-                throw EngineError(.invalidArgument, "limits.cpu '\(list)' cannot be set: \(String(errno: -result))")
-            }
-        }
-    }
-
-    static func parse(_ list: String) throws -> [Int] {
-        var processors: [Int] = []
-        for part in list.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-            guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1],
-                (0...1023).contains(first), (first...1023).contains(last)
-            else { throw EngineError(.invalidArgument, "limits.cpu \(Names.quoted(list)) is not a list of processors") }
-            processors += Array(first...last)
-        }
-        return processors
     }
 }

@@ -14,6 +14,10 @@ final class MachineHandle: InstanceHandle {
     let shim: ShimConnection
     let run: RootDirectory
     let agent: AgentSlot
+    /// Where the control group of QEMU is; nil on a host without any.
+    let cgroups: CgroupHost?
+    /// A file that the first process goes on from.
+    private let savedState: String?
     private let control = Mutex(Control())
 
     private struct Control {
@@ -21,7 +25,12 @@ final class MachineHandle: InstanceHandle {
         var watcher: Task<Void, Never>?
     }
 
-    init(id: InstanceID, record: MachineRecord, shim: ShimConnection, run: RootDirectory) {
+    init(
+        id: InstanceID, record: MachineRecord, shim: ShimConnection, run: RootDirectory, cgroups: CgroupHost?,
+        savedState: String? = nil
+    ) {
+        self.cgroups = cgroups
+        self.savedState = savedState
         self.id = id
         self.record = record
         self.shim = shim
@@ -42,6 +51,7 @@ final class MachineHandle: InstanceHandle {
             // Before QEMU makes its other threads, which inherit it.
             if let set = record.processorSet { try Affinity.apply(set, to: pid) }
             try await connectControl(timeout: .seconds(20))
+            if let savedState { try await MachineState.restore(savedState, try qmp()) }
         } catch {
             // QEMU says on its error output what it does not like, and ends.
             let text = try? await readWords(words.error ?? words.output)
@@ -141,6 +151,7 @@ final class MachineHandle: InstanceHandle {
     func delete() async throws {
         try await shim.shutdown()
         await disconnect()
+        if let cgroups { try await Cgroup.removeAll(id.raw, of: cgroups) }
         try await MachineHandle.removeFiles(run)
     }
 
@@ -171,11 +182,18 @@ final class MachineHandle: InstanceHandle {
     var exec: (any ExecFacet)? {
         switch record.agent {
         case .isle: AgentExec(agent: agent)
-        case .qemu: GuestAgentExec(path: "\(run.path)/\(MachineFiles.folder)/agent")
+        case .qemu: GuestAgentExec(client: guestAgent)
         }
     }
+    /// Of a guest of its own.
+    var guestAgent: GuestAgentClient { GuestAgentClient(path: "\(run.path)/\(MachineFiles.folder)/agent") }
     var pause: (any PauseFacet)? { MachinePause(machine: self) }
     var limits: (any LimitsFacet)? { MachineLimits(machine: self) }
     var usage: (any UsageFacet)? { MachineUsage(machine: self) }
     var reboot: (any RebootFacet)? { record.isApplication ? nil : MachineReboot(machine: self) }
+    var state: (any StateFacet)? { MachineState(machine: self) }
+    var hotplug: (any HotplugFacet)? { record.isApplication ? nil : MachineHotplug(machine: self) }
+    var screen: (any ScreenFacet)? {
+        record.hasScreen == true ? MachineScreen(path: "\(run.path)/\(MachineFiles.folder)/spice") : nil
+    }
 }

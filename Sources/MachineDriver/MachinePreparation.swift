@@ -13,6 +13,15 @@ struct MachinePreparation {
     let paths: MachineDriver.Paths
     let kernels: KernelStore
     let acceleration: Acceleration
+    /// Control groups that QEMU joins.
+    let cgroups: [String]
+    /// The host's QEMU has a server for screens.
+    let hasScreens: Bool
+
+    /// Devices that can be added while a machine runs.
+    static let slots = 4
+    /// Numbers of QEMU's open files: interfaces first, then disks.
+    private static let firstDescriptor: Int32 = 200
 
     private var user: UInt32 { plan.hypervisorUser }
 
@@ -36,13 +45,16 @@ struct MachinePreparation {
             agent: isDirect ? .isle : .qemu, isApplication: isApplication,
             memory: plan.limits.memory ?? MachineDriver.defaultMemory,
             processors: try processors(), processorSet: plan.limits.cpuSet, terminal: plan.stdio.terminal, user: user,
-            shares: shares)
+            shares: shares, hasScreen: !isDirect && hasScreens)
 
         var files = try ownDisk()
         var command = QEMUCommand(
             folder: MachineFiles.inside, name: plan.name, uuid: uuid, acceleration: acceleration,
-            memory: record.memory, processors: record.processors, boot: .bios, disk: insideDisk,
-            agentPort: record.agent.port, endsOnReset: isApplication)
+            memory: record.memory, processors: record.processors,
+            maximumProcessors: maximumProcessors(record, isApplication),
+            boot: .bios, disk: insideDisk, agentPort: record.agent.port, endsOnReset: isApplication,
+            slots: isApplication ? 0 : Self.slots, hasScreen: record.hasScreen == true,
+            isIncoming: plan.savedState != nil)
         switch disk.boot {
         case .kernel:
             let kernel = try await kernels.kernel(plan.config["machine.kernel"])
@@ -73,20 +85,22 @@ struct MachinePreparation {
             command.disks.append(.init(path: "\(MachineFiles.inside)/seed", serial: "isle-seed", readOnly: true))
         }
         command.shares = shares.map(\.tag)
-        command.interfaces = try interfaces()
-        try MachineSandbox.openDevices(acceleration, hasTap: !command.interfaces.isEmpty)
+        var descriptors: [ShimProcess.Descriptor] = []
+        command.interfaces = try interfaces(&descriptors)
+        command.userDisks = try userDisks(&descriptors)
+        try MachineSandbox.check(acceleration, hasTap: !command.interfaces.isEmpty)
         let process = ShimProcess(
             arguments: [paths.qemu] + command.arguments,
             environment: ["PATH=/usr/bin:/bin", "LC_ALL=C", "TMPDIR=\(MachineFiles.inside)"], workingDirectory: "/",
-            uid: user, gid: user, groups: MachineSandbox.groups(acceleration),
+            uid: user, gid: user,
             sandbox: Sandbox(
-                hostname: "qemu",
-                binds: MachineSandbox.binds(
-                    files, run: run.path, acceleration: acceleration, hasTap: !command.interfaces.isEmpty),
-                limits: [.init(resource: 4, value: 0)]))
+                hostname: "qemu", binds: MachineSandbox.binds(files, run: run.path),
+                limits: [.init(resource: 4, value: 0)], devices: MachineSandbox.devices(acceleration)),
+            descriptors: descriptors)
         let spec = ShimSpec(
             directory: run.path, logPath: plan.log.path, logMaxSize: plan.log.maxSize, logFiles: plan.log.files,
-            terminal: false, openStdin: true, stdinOnce: false, mounts: binds, launch: .process(process))
+            terminal: false, openStdin: true, stdinOnce: false, mounts: binds, cgroups: cgroups,
+            launch: .process(process))
         return (spec, record)
     }
 
@@ -121,34 +135,54 @@ struct MachinePreparation {
         return files
     }
 
-    /// UEFI code from the host, variables of the machine's own, which last.
+    /// UEFI code from the host, variables of the machine's own, which last. With `security.secureboot` the firmware runs only
+    /// what is signed by Microsoft's keys, with which it comes.
     private func firmware(_ files: inout [MachineSandbox.File]) async throws -> QEMUCommand.Boot {
-        let code = "\(paths.firmware)/OVMF_CODE_4M.fd"
-        guard access(code, R_OK) == 0 else {
+        let isSecure = ["true", "1", "yes", "on"].contains(plan.config["security.secureboot"]?.lowercased() ?? "")
+        let code = "\(paths.firmware)/OVMF_CODE_4M\(isSecure ? ".secboot" : "").fd"
+        let source = "\(paths.firmware)/OVMF_VARS_4M\(isSecure ? ".ms" : "").fd"
+        for file in [code, source] where access(file, R_OK) != 0 {
             throw EngineError(
-                .unsupported, "machine \(plan.name) boots by UEFI, and \(code) is not there",
+                .unsupported, "machine \(plan.name) boots by UEFI, and \(file) is not there",
                 hint: "apt-get install ovmf")
         }
+        // Kept apart: what was enrolled or switched off with one must not hold for the other.
+        let variables = isSecure ? "uefi-vars-secure.fd" : "uefi-vars.fd"
         let state = try RootDirectory(path: plan.stateDirectory, confinement: .beneath)
-        if try !state.exists("uefi-vars.fd") {
-            try state.writeFile("uefi-vars.fd", try await read("\(paths.firmware)/OVMF_VARS_4M.fd"), mode: 0o600)
-        }
-        try state.setOwner("uefi-vars.fd", user: user, group: user)
+        if try !state.exists(variables) { try state.writeFile(variables, try await read(source), mode: 0o600) }
+        try state.setOwner(variables, user: user, group: user)
         files.append(.init(source: code, target: "/boot/code", readOnly: true))
-        files.append(.init(source: "\(plan.stateDirectory)/uefi-vars.fd", target: "/boot/vars", readOnly: false))
-        return .uefi(code: "/boot/code", variables: "/boot/vars")
+        files.append(.init(source: "\(plan.stateDirectory)/\(variables)", target: "/boot/vars", readOnly: false))
+        return .uefi(code: "/boot/code", variables: "/boot/vars", isSecure: isSecure)
     }
 
     // MARK: Parts
 
-    private func interfaces() throws -> [QEMUCommand.Interface] {
+    private func interfaces(_ descriptors: inout [ShimProcess.Descriptor]) throws -> [QEMUCommand.Interface] {
         guard case .endpoints(let endpoints) = plan.network else { return [] }
         return try endpoints.map { endpoint in
             guard let tap = plan.taps[endpoint.device] else {
                 throw EngineError(.internal, "interface \(endpoint.device) of machine \(plan.name) has no tap")
             }
-            return QEMUCommand.Interface(tap: tap, mac: endpoint.mac)
+            let number = Self.firstDescriptor + Int32(descriptors.count)
+            descriptors.append(.init(number: number, kind: .tap, name: tap))
+            return QEMUCommand.Interface(device: endpoint.device, descriptor: number, mac: endpoint.mac)
         }
+    }
+
+    private func userDisks(_ descriptors: inout [ShimProcess.Descriptor]) throws -> [QEMUCommand.UserDisk] {
+        try plan.disks.map { disk in
+            let disk = try HotplugDisk(disk)
+            let number = Self.firstDescriptor + Int32(descriptors.count)
+            descriptors.append(
+                .init(number: number, kind: disk.isReadOnly ? .readable : .writable, name: disk.disk.path))
+            return QEMUCommand.UserDisk(disk: disk, descriptor: number)
+        }
+    }
+
+    /// As many as the host has, so that they can be added while it runs. A machine of one program has what it has.
+    private func maximumProcessors(_ record: MachineRecord, _ isApplication: Bool) -> Int {
+        isApplication ? record.processors : max(record.processors, min(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 64))
     }
 
     /// As many processors as the limit says, or as the host's that the machine is bound to.

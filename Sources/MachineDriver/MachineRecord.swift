@@ -33,6 +33,8 @@ struct MachineRecord: Sendable, Codable, Hashable {
     /// Ids under which QEMU runs.
     var user: UInt32
     var shares: [SharedFolder] = []
+    /// There is a graphics card with a server for it.
+    var hasScreen: Bool?
 
     private static let file = "machine.json"
 

@@ -7,24 +7,32 @@ import QMP
 /// Nothing is left to QEMU's guesses: no defaults, no configuration files, every disk with its format, every file named
 /// here and none by what a disk's content says.
 struct QEMUCommand: Sendable, Hashable {
-    /// A network interface on a tap interface of the host.
+    /// A network interface on a tap interface of the host, which QEMU finds open under a number.
     struct Interface: Sendable, Hashable {
-        var tap: String
+        /// Name of the device, as `eth0`.
+        var device: String
+        var descriptor: Int32
         var mac: String
     }
 
-    /// A further disk.
+    /// A further disk of Isle's own, raw.
     struct Disk: Sendable, Hashable {
         var path: String
         var serial: String
         var readOnly: Bool
     }
 
+    /// A further disk of the user's, which QEMU finds open under a number.
+    struct UserDisk: Sendable, Hashable {
+        var disk: HotplugDisk
+        var descriptor: Int32
+    }
+
     /// How the machine comes up.
     enum Boot: Sendable, Hashable {
         case kernel(image: String, initrd: String, commandLine: String)
         case bios
-        case uefi(code: String, variables: String)
+        case uefi(code: String, variables: String, isSecure: Bool)
     }
 
     /// Folder of the machine's own files: sockets `qmp` and `agent`, links to what it may read.
@@ -35,9 +43,12 @@ struct QEMUCommand: Sendable, Hashable {
     /// Bytes.
     var memory: Int64
     var processors: Int
+    /// Processors that can be there in all, the later ones added while it runs; at least `processors`.
+    var maximumProcessors = 0
     var boot: Boot
     var disk: DiskRoot
     var disks: [Disk] = []
+    var userDisks: [UserDisk] = []
     var interfaces: [Interface] = []
     /// Tags of folders of the host, whose servers listen in `folder` under the same names.
     var shares: [String] = []
@@ -45,14 +56,20 @@ struct QEMUCommand: Sendable, Hashable {
     var agentPort: String
     /// A reset ends QEMU instead of booting again.
     var endsOnReset = false
+    /// Free places for disks and interfaces that come while it runs.
+    var slots = 0
+    /// A graphics card, keyboard and mouse, served on the socket `spice` in `folder`.
+    var hasScreen = false
+    /// Waits for a saved state instead of booting.
+    var isIncoming = false
 
     /// What every machine has, and the probe's guest too.
-    static func base(acceleration: Acceleration, memory: Int64, processors: Int) -> [String] {
+    static func base(acceleration: Acceleration, memory: Int64, processors: String) -> [String] {
         let cpu = acceleration == .kvm ? "host" : "max,la57=off"
         return [
             "-nodefaults", "-no-user-config", "-display", "none", "-machine",
             "q35,accel=\(acceleration.rawValue),usb=off,vmport=off,smm=off,hpet=off,sata=off", "-cpu", cpu, "-m",
-            "\(memory)M", "-smp", "\(processors)",
+            "\(memory)M", "-smp", processors,
         ]
     }
 
@@ -61,10 +78,17 @@ struct QEMUCommand: Sendable, Hashable {
             "-name", "guest=\(QEMUCommand.escaped(name)),process=isle-\(QEMUCommand.escaped(name))", "-uuid", uuid,
         ]
         list += QEMUCommand.base(
-            acceleration: acceleration, memory: max(memory >> 20, 32), processors: processors)
-        if case .uefi = boot, let index = list.firstIndex(where: { $0.hasPrefix("q35,") }) {
+            acceleration: acceleration, memory: max(memory >> 20, 32),
+            processors: maximumProcessors > processors ? "\(processors),maxcpus=\(maximumProcessors)" : "\(processors)")
+        if case .uefi(_, _, let isSecure) = boot, let index = list.firstIndex(where: { $0.hasPrefix("q35,") }) {
             // OVMF needs more of the chip set than a directly booted kernel.
-            list[index] = "q35,accel=\(acceleration.rawValue),usb=off,vmport=off,pflash0=code,pflash1=vars"
+            list[index] =
+                "q35,accel=\(acceleration.rawValue),usb=off,vmport=off,smm=\(isSecure ? "on" : "off")"
+                + ",pflash0=code,pflash1=vars"
+            if isSecure {
+                // Only code in system management mode, which is the firmware's, may write the variables.
+                list += ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"]
+            }
         }
         list += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
         list += ["-msg", "guest-name=off,timestamp=off", "-rtc", "base=utc"]
@@ -75,10 +99,11 @@ struct QEMUCommand: Sendable, Hashable {
         list += diskArguments
         list += ["-device", "virtio-serial-pci", "-chardev", "socket,id=agent,path=\(folder)/agent,server=on,wait=off"]
         list += ["-device", "virtserialport,chardev=agent,name=\(agentPort)"]
-        for (index, interface) in interfaces.enumerated() {
+        for interface in interfaces {
+            let id = HotplugNames.interface(interface.device)
             list += [
-                "-netdev", "tap,id=net\(index),ifname=\(interface.tap),script=no,downscript=no", "-device",
-                "virtio-net-pci,netdev=net\(index),mac=\(interface.mac)" + (isDirect ? ",romfile=" : ""),
+                "-netdev", "tap,id=\(id),fd=\(interface.descriptor)", "-device",
+                "virtio-net-pci,id=\(id),netdev=\(id),mac=\(interface.mac)" + (isDirect ? ",romfile=" : ""),
             ]
         }
         if !shares.isEmpty {
@@ -96,10 +121,23 @@ struct QEMUCommand: Sendable, Hashable {
         }
         list += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
         list += ["-device", "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=on"]
+        if hasScreen {
+            list += ["-spice", "unix=on,addr=\(folder)/spice,disable-ticketing=on"]
+            list += ["-device", "virtio-vga", "-device", "virtio-tablet-pci"]
+        }
+        for slot in 0..<slots {
+            // Functions of one device of the bus: looked for by the firmware at once.
+            list += [
+                "-device",
+                "pcie-root-port,id=\(HotplugNames.slot(slot)),chassis=\(slot + 1),slot=\(slot + 1),addr=1e.\(slot)"
+                    + (slot == 0 ? ",multifunction=on" : ""),
+            ]
+        }
+        if isIncoming { list += ["-incoming", "defer"] }
         return list
     }
 
-    private var isDirect: Bool { if case .kernel = boot { true } else { false } }
+    var isDirect: Bool { if case .kernel = boot { true } else { false } }
 
     private var bootArguments: [String] {
         switch boot {
@@ -107,7 +145,7 @@ struct QEMUCommand: Sendable, Hashable {
             return ["-kernel", image, "-initrd", initrd, "-append", commandLine]
         case .bios:
             return ["-boot", "order=c,strict=on"]
-        case .uefi(let code, let variables):
+        case .uefi(let code, let variables, _):
             return QEMUCommand.blockdev([
                 "driver": .string("file"), "node-name": .string("code"), "filename": .string(code),
                 "read-only": .bool(true),
@@ -117,51 +155,6 @@ struct QEMUCommand: Sendable, Hashable {
                     "read-only": .bool(false),
                 ])
         }
-    }
-
-    private var diskArguments: [String] {
-        var list = file("root-file", disk.path, readOnly: false)
-        var top: [String: JSONValue] = [
-            "driver": .string(disk.format.rawValue), "node-name": .string("root"), "file": .string("root-file"),
-            "discard": .string("unmap"),
-        ]
-        if disk.format == .qcow2 {
-            // Said in any case: what the disk itself names as its backing file is not followed.
-            top["backing"] = .null
-            if let backing = disk.backing {
-                list += file("base-file", backing.path, readOnly: true)
-                var base: [String: JSONValue] = [
-                    "driver": .string(backing.format.rawValue), "node-name": .string("base"),
-                    "file": .string("base-file"), "read-only": .bool(true),
-                ]
-                if backing.format == .qcow2 { base["backing"] = .null }
-                list += QEMUCommand.blockdev(base)
-                top["backing"] = .string("base")
-            }
-        }
-        list += QEMUCommand.blockdev(top)
-        list += ["-device", "virtio-blk-pci,drive=root,serial=isle-root" + (isDirect ? "" : ",bootindex=0")]
-        for (index, disk) in disks.enumerated() {
-            list += file("file\(index)", disk.path, readOnly: disk.readOnly)
-            list += QEMUCommand.blockdev([
-                "driver": .string("raw"), "node-name": .string("disk\(index)"), "file": .string("file\(index)"),
-                "read-only": .bool(disk.readOnly),
-            ])
-            list += ["-device", "virtio-blk-pci,drive=disk\(index),serial=\(disk.serial)"]
-        }
-        return list
-    }
-
-    private func file(_ node: String, _ path: String, readOnly: Bool) -> [String] {
-        QEMUCommand.blockdev([
-            "driver": .string("file"), "node-name": .string(node), "filename": .string(path),
-            "read-only": .bool(readOnly), "auto-read-only": .bool(false),
-            "discard": .string(readOnly ? "ignore" : "unmap"),
-        ])
-    }
-
-    private static func blockdev(_ values: [String: JSONValue]) -> [String] {
-        ["-blockdev", JSONValue.object(values).encoded]
     }
 
     /// A comma separates QEMU's options; doubled it stands for itself.

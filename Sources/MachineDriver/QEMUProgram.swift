@@ -6,6 +6,7 @@ actor QEMUProgram {
     /// Absolute path.
     let path: String
     private var known: String?
+    private var spice: Bool?
 
     init(path: String) { self.path = path }
 
@@ -32,6 +33,15 @@ actor QEMUProgram {
         let version = QEMUProgram.version(in: result.outputText)
         known = version
         return version
+    }
+
+    /// Whether it can serve a machine's screen: in some distributions that is a package of its own.
+    func hasScreens() async -> Bool {
+        if let spice { return spice }
+        let words = try? await ProcessRunner.run(path, ["-spice", "help"], timeout: .seconds(20))
+        let found = words.map { $0.outputText.contains("disable-ticketing") } ?? false
+        spice = found
+        return found
     }
 
     /// `QEMU emulator version 7.2.22 (Debian …)` → `7.2.22`

@@ -56,6 +56,8 @@ public enum JSONValue: Sendable, Hashable, Codable {
         return nil
     }
 
+    /// The elements of an array; none for anything else.
+    public var items: [JSONValue] { if case .array(let values) = self { values } else { [] } }
     public var text: String? { if case .string(let value) = self { value } else { nil } }
     public var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
     public var flag: Bool? { if case .bool(let value) = self { value } else { nil } }

@@ -1,6 +1,6 @@
 import FoundationEssentials
 import LinuxHost
-import Model
+public import Model
 import Synchronization
 
 /// An event of QEMU (qemu-qmp-ref(7)), such as `SHUTDOWN` or `STOP`.
@@ -69,12 +69,14 @@ public final class QMPClient: Sendable {
     }
 
     /// Runs a command and gives what it returns.
+    /// - Parameter descriptor: goes with the command to QEMU (`getfd`, `add-fd`).
     /// - Throws: what QEMU says as `internal` (`notFound` for its CommandNotFound and DeviceNotFound classes),
     ///   `unavailable` when the connection ends first, `timeout`.
     @discardableResult
-    public func execute(_ command: String, _ arguments: [String: JSONValue] = [:], timeout: Duration = .seconds(30))
-        async throws -> JSONValue
-    {
+    public func execute(
+        _ command: String, _ arguments: [String: JSONValue] = [:], passing descriptor: OwnedDescriptor? = nil,
+        timeout: Duration = .seconds(30)
+    ) async throws -> JSONValue {
         try await withDeadline(timeout, "answer of QEMU to \(command)") { [self] in
             let id = state.withLock { state in
                 defer { state.nextID += 1 }
@@ -91,7 +93,13 @@ public final class QMPClient: Sendable {
                         state.pending[id] = continuation
                         return nil
                     }
-                    if let failure { continuation.resume(throwing: failure) } else { stream.send(bytes) }
+                    if let failure { return continuation.resume(throwing: failure) }
+                    guard let descriptor else { return stream.send(bytes) }
+                    Task {
+                        do { try await stream.send(bytes, passing: descriptor) } catch {
+                            state.withLock { $0.pending.removeValue(forKey: id) }?.resume(throwing: error)
+                        }
+                    }
                 }
             } onCancel: {
                 state.withLock { $0.pending.removeValue(forKey: id) }?.resume(throwing: CancellationError())

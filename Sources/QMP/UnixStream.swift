@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 import LinuxHost
 public import Model
@@ -89,6 +90,28 @@ public final class UnixStream: Sendable {
         if needsWriter {
             let task = Task { await drain() }
             outgoing.withLock { $0.writer = task }
+        }
+    }
+
+    /// Sends `bytes` together with a descriptor (unix(7), SCM_RIGHTS), after what was sent before.
+    /// - Throws: `unavailable` when the socket does not take them within `timeout`.
+    public func send(_ bytes: [UInt8], passing descriptor: OwnedDescriptor, timeout: Duration = .seconds(5))
+        async throws
+    {
+        let end = ContinuousClock.now.advanced(by: timeout)
+        while true {
+            let result: Int32 = outgoing.withLock { state in
+                guard !state.isClosed else { return -EPIPE }
+                guard state.bytes.isEmpty, !state.isWriting else { return -EAGAIN }
+                // The descriptor goes with the first byte; a message of this size is taken whole or not at all.
+                let numbers = [descriptor.raw]
+                return isle_send(self.descriptor.raw, bytes, bytes.count, numbers, 1)
+            }
+            if result == 0 { return }
+            guard result == -EAGAIN, ContinuousClock.now < end else {
+                throw EngineError(.unavailable, "passing a descriptor over a socket: \(String(errno: -result))")
+            }
+            try await Task.sleep(for: .milliseconds(2))
         }
     }
 

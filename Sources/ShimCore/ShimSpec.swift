@@ -123,11 +123,34 @@ public struct ShimProcess: Sendable, Equatable {
     public var groups: [UInt32]
     /// Nil runs it in the shim's namespaces, all capabilities dropped unless `uid` is 0.
     public var sandbox: Sandbox?
+    /// Opened by the shim with its own rights and passed on, so that the process needs none to what they lead to.
+    public var descriptors: [Descriptor]
+
+    /// An open file that the process finds under a number.
+    public struct Descriptor: Sendable, Equatable {
+        public enum Kind: UInt8, Sendable {
+            /// A tap interface, attached with its own frames and virtio headers (kernel, networking/tuntap.rst).
+            case tap
+            /// A regular file or block device.
+            case readable, writable
+        }
+        /// Not in use by anything else; 200 and more are free in a shim.
+        public var number: Int32
+        public var kind: Kind
+        /// Name of the interface in the shim's network namespace, or an absolute path of the host.
+        public var name: String
+        public init(number: Int32, kind: Kind, name: String) {
+            self.number = number
+            self.kind = kind
+            self.name = name
+        }
+    }
 
     public init(
         arguments: [String], environment: [String] = [], workingDirectory: String = "/", uid: UInt32 = 0,
-        gid: UInt32 = 0, groups: [UInt32] = [], sandbox: Sandbox? = nil
+        gid: UInt32 = 0, groups: [UInt32] = [], sandbox: Sandbox? = nil, descriptors: [Descriptor] = []
     ) {
+        self.descriptors = descriptors
         self.arguments = arguments
         self.environment = environment
         self.workingDirectory = workingDirectory
@@ -150,6 +173,9 @@ public struct Sandbox: Sendable, Equatable {
     public var seccompFile: String
     /// Size of the root's tmpfs in KiB.
     public var rootKiB: UInt32
+    /// Device files of the host, directly in /dev, of which the process gets ones of its own: for its user alone,
+    /// whatever the mode of the host's, which stays as it is. Not with a user namespace.
+    public var devices: [String]
 
     /// A file or folder of the host shown in the sandbox.
     public struct Bind: Sendable, Equatable {
@@ -185,8 +211,9 @@ public struct Sandbox: Sendable, Equatable {
 
     public init(
         hostname: String = "isle", binds: [Bind] = [], limits: [Limit] = [], seccompFile: String = "",
-        rootKiB: UInt32 = 1024
+        rootKiB: UInt32 = 1024, devices: [String] = []
     ) {
+        self.devices = devices
         self.hostname = hostname
         self.binds = binds
         self.limits = limits

@@ -148,6 +148,12 @@ extension ShimProcess {
         out.put(groups)
         out.put(sandbox != nil)
         sandbox?.encode(&out)
+        out.put(UInt32(descriptors.count))
+        for descriptor in descriptors {
+            out.put(descriptor.number)
+            out.put(descriptor.kind.rawValue)
+            out.put(descriptor.name)
+        }
     }
 
     init(_ input: inout ByteReader) throws(DecodingFailure) {
@@ -158,6 +164,12 @@ extension ShimProcess {
         gid = try input.uint32()
         groups = try input.uint32s()
         sandbox = try input.bool() ? try Sandbox(&input) : nil
+        descriptors = []
+        for _ in 0..<(try input.count(ofItemsOf: 9)) {
+            let number = try input.int32()
+            guard let kind = Descriptor.Kind(rawValue: try input.uint8()) else { throw DecodingFailure.malformed }
+            descriptors.append(Descriptor(number: number, kind: kind, name: try input.string()))
+        }
     }
 }
 
@@ -179,6 +191,7 @@ extension Sandbox {
         }
         out.put(seccompFile)
         out.put(rootKiB)
+        out.put(devices)
     }
 
     init(_ input: inout ByteReader) throws(DecodingFailure) {
@@ -196,6 +209,7 @@ extension Sandbox {
         }
         seccompFile = try input.string()
         rootKiB = try input.uint32()
+        devices = try input.strings()
     }
 }
 

@@ -154,6 +154,7 @@ extension Instance {
 
     /// An unsandboxed process: another user has no capabilities by the kernel's own rule.
     private static func takeIdentity(_ process: ShimProcess, shim: Int32) throws(ShimFailure) {
+        try openDescriptors(process)
         try check(isle_chdir(process.workingDirectory), "entering the folder " + process.workingDirectory)
         try setIdentity(process)
         try check(isle_no_new_privileges(), "forbidding new privileges")

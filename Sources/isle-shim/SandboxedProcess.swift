@@ -15,6 +15,7 @@ struct SandboxBuilder {
         // Read before the root changes.
         var filter: [UInt8] = []
         if !sandbox.seccompFile.isEmpty { filter = try readFilter() }
+        try openDescriptors(process)
         try check(isle_propagation("/", 0), "separating the sandbox's mounts")
         if namespaces.network >= 0 {
             try check(isle_setns(namespaces.network, Int32(ISLE_NEWNET)), "entering the network namespace")
@@ -54,6 +55,7 @@ struct SandboxBuilder {
     private func makeRoot() throws(ShimFailure) {
         let options = "mode=0755,size=" + decimal(Int32(clamping: sandbox.rootKiB)) + "k"
         try check(isle_mount("tmpfs", root, 1, options), "mounting the sandbox's root")
+        if !sandbox.devices.isEmpty { try makeDevices() }
         let folder = try check(isle_open_path(root), "opening the sandbox's root")
         for bind in sandbox.binds { try attach(bind, below: folder) }
         try check(isle_fchdir(folder), "entering the sandbox's root")
@@ -61,6 +63,20 @@ struct SandboxBuilder {
         try check(isle_pivot_here(), "changing the root")
         // Nothing of the process's own can be put beside the binds.
         try check(isle_remount_readonly("/"), "making the sandbox's root read-only")
+        if !sandbox.devices.isEmpty {
+            try check(isle_remount_devices_readonly("/dev"), "making the sandbox's /dev read-only")
+        }
+    }
+
+    /// Device files do not work on the root itself.
+    private func makeDevices() throws(ShimFailure) {
+        guard namespaces.user < 0 else { throw ShimFailure(.invalid, "devices go with no user namespace") }
+        try check(isle_mkdir(root + "/dev"), "making the sandbox's /dev")
+        try check(isle_mount_devices(root + "/dev"), "mounting the sandbox's /dev")
+        for device in sandbox.devices {
+            let made = isle_device_like(device, root + device, process.uid, process.gid)
+            try check(made, "making the sandbox's own " + device)
+        }
     }
 
     private func attach(_ bind: Sandbox.Bind, below root: Int32) throws(ShimFailure) {
@@ -104,6 +120,18 @@ struct SandboxBuilder {
             current = try check(next, doing)
         }
         return current
+    }
+}
+
+/// Opens what the process inherits; before its rights are dropped and the host's files are out of sight.
+func openDescriptors(_ process: ShimProcess) throws(ShimFailure) {
+    for descriptor in process.descriptors {
+        switch descriptor.kind {
+        case .tap: try check(isle_tap_as(descriptor.name, descriptor.number), "opening interface " + descriptor.name)
+        case .readable, .writable:
+            let isWritable: Int32 = descriptor.kind == .writable ? 1 : 0
+            try check(isle_open_as(descriptor.name, isWritable, descriptor.number), "opening " + descriptor.name)
+        }
     }
 }
 

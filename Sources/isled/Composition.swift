@@ -38,7 +38,8 @@ struct Composition {
         let cgroups = try CgroupHost.host(parent: Self.cgroupParent(options))
         let machines = MachineDriver(
             paths: MachineDriver.Paths(
-                shim: programs.shim, initProgram: programs.initProgram, stateDirectory: layout.state))
+                shim: programs.shim, initProgram: programs.initProgram, stateDirectory: layout.state),
+            cgroups: cgroups)
         let containers = try ContainerDriver(
             ContainerDriverConfiguration(
                 shim: programs.shim, cgroupParent: cgroups.parent, cacheDirectory: layout.state + "/seccomp"))

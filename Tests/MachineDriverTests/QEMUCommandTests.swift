@@ -1,4 +1,5 @@
 import DriverKit
+import LinuxHost
 import Model
 import Testing
 
@@ -8,7 +9,8 @@ struct QEMUCommandTests {
     private func command(_ disk: DiskRoot, boot: QEMUCommand.Boot = .bios) -> QEMUCommand {
         QEMUCommand(
             folder: "/m", name: "web,1", uuid: "0", acceleration: .tcg, memory: 512 << 20, processors: 2, boot: boot,
-            disk: disk, interfaces: [.init(tap: "tap0", mac: "00:16:3e:00:00:01")], agentPort: "org.isle.agent.0")
+            disk: disk, interfaces: [.init(device: "eth0", descriptor: 200, mac: "00:16:3e:00:00:01")],
+            agentPort: "org.isle.agent.0")
     }
 
     private func blockdevs(_ arguments: [String]) -> [String] {
@@ -22,7 +24,8 @@ struct QEMUCommandTests {
         #expect(!arguments.contains("-drive") && !arguments.contains("-hda"))
         #expect(blockdevs(arguments).allSatisfy { $0.contains(#""driver":"#) })
         #expect(arguments.contains("512M") && arguments.contains("2"))
-        #expect(arguments.contains { $0.contains("script=no,downscript=no") && $0.contains("ifname=tap0") })
+        #expect(arguments.contains { $0.hasPrefix("tap,id=nic-") && $0.hasSuffix(",fd=200") })
+        #expect(!arguments.contains { $0.contains("script") || $0.contains("ifname") || $0.contains("vhost") })
     }
 
     @Test func theNameInsideADiskIsNeverFollowed() {
@@ -50,10 +53,47 @@ struct QEMUCommandTests {
         let disk = DiskRoot(path: "/d/x", format: .raw, boot: .bios)
         let kernel = command(disk, boot: .kernel(image: "/k", initrd: "/i", commandLine: "quiet")).arguments
         #expect(kernel.contains("-kernel") && kernel.contains("quiet"))
-        let uefi = command(disk, boot: .uefi(code: "/c", variables: "/v")).arguments
+        let uefi = command(disk, boot: .uefi(code: "/c", variables: "/v", isSecure: false)).arguments
         #expect(uefi.contains { $0.contains("pflash0=code,pflash1=vars") })
         #expect(blockdevs(uefi).contains { $0.contains(#""filename":"/c""#) && $0.contains(#""read-only":true"#) })
         #expect(command(disk).arguments.contains("order=c,strict=on"))
+    }
+
+    @Test func signedProgramsOnlyNeedsSystemManagementMode() {
+        let disk = DiskRoot(path: "/d/x", format: .raw, boot: .uefi)
+        let arguments = command(disk, boot: .uefi(code: "/c", variables: "/v", isSecure: true)).arguments
+        #expect(arguments.contains { $0.contains("smm=on") && $0.contains("pflash1=vars") })
+        #expect(arguments.contains("driver=cfi.pflash01,property=secure,value=on"))
+    }
+
+    @Test func furtherDisksAreDescriptorsInTheOrderOfTheBoot() throws {
+        let folder = try TemporaryFolder()
+        let root = try RootDirectory(path: folder.path)
+        try root.writeFile("a", [1], durable: false)
+        let path = "\(folder.path)/a"
+        var machine = command(DiskRoot(path: "/d/x", format: .raw, boot: .bios))
+        machine.userDisks = [
+            .init(disk: try HotplugDisk(MachineDisk(name: "data,1", path: path)), descriptor: 201),
+            .init(
+                disk: try HotplugDisk(MachineDisk(name: "cd", path: path, kind: .optical, bootOrder: -1)),
+                descriptor: 202),
+            .init(disk: try HotplugDisk(MachineDisk(name: "other", path: path, bootOrder: 5)), descriptor: 203),
+        ]
+        let arguments = machine.arguments
+        #expect(!arguments.contains { $0.contains(path) }, "QEMU opens none of the user's files")
+        #expect(arguments.contains { $0.hasPrefix("fd=202,set=2,opaque=vol-") })
+        #expect(arguments.contains { $0.contains(#""serial":"isle_data,1""#) && !$0.contains("bootindex") })
+        #expect(arguments.contains { $0.contains("scsi-cd") && $0.contains(#""bootindex":0"#) })
+        #expect(arguments.contains("virtio-blk-pci,drive=root,serial=isle-root,bootindex=1"))
+        #expect(arguments.contains { $0.contains("isle_other") && $0.contains(#""bootindex":2"#) })
+        #expect(throws: EngineError.self) { try HotplugDisk(MachineDisk(name: "x", path: "/nowhere")) }
+        #expect(throws: EngineError.self) { try HotplugDisk(MachineDisk(name: "x", path: "/dev/null")) }
+    }
+
+    @Test func longNamesStayTwoNames() {
+        let name = String(repeating: "x", count: 60)
+        #expect(HotplugNames.disk(name + "1") != HotplugNames.disk(name + "2"))
+        #expect((HotplugNames.disk(name) + "-file").utf8.count <= 31)
     }
 
     @Test func readsTheVersion() {

@@ -17,7 +17,8 @@ import Testing
                 groups: [3, 4],
                 sandbox: Sandbox(
                     hostname: "h", binds: [.init(source: "/s", target: "/t", readOnly: false, idMapped: true)],
-                    limits: [.init(resource: 7, value: .max)], seccompFile: "/f", rootKiB: 7))))
+                    limits: [.init(resource: 7, value: .max)], seccompFile: "/f", rootKiB: 7, devices: ["/dev/kvm"]),
+                descriptors: [.init(number: 200, kind: .tap, name: "tap0")])))
 
     static let runtime = ShimSpec(
         directory: "/d", launch: .runtime(arguments: ["crun", "run"], pidFile: "/d/pidfile"))

@@ -224,6 +224,30 @@ static inline int isle_set_stream(int fd, int number) {
     return dup2(fd, number) < 0 ? -errno : 0;
 }
 
+/// Opens `path` for reading, or for reading and writing, as descriptor `number`, inherited by programs; 0 or -errno.
+/// -EBUSY: the number is taken.
+static inline int isle_open_as(const char *path, int writable, int number) {
+    if (fcntl(number, F_GETFD) >= 0) return -EBUSY;
+    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return -errno;
+    int r = dup2(fd, number) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+/// Attaches to the existing tap interface `name` as descriptor `number`; 0 or -errno.
+static inline int isle_tap_as(const char *name, int number) {
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    if (strlen(name) >= sizeof request.ifr_name) return -ENAMETOOLONG;
+    strcpy(request.ifr_name, name);
+    // IFF_TAP | IFF_NO_PI | IFF_VNET_HDR; 0x400454ca is TUNSETIFF (linux/if_tun.h).
+    request.ifr_flags = 0x0002 | 0x1000 | 0x4000;
+    int r = isle_open_as("/dev/net/tun", 1, number);
+    if (r == 0 && ioctl(number, 0x400454ca, &request) < 0) r = -errno;
+    return r;
+}
+
 // ---- terminals
 
 /// A new terminal: its master, and its other side in `slave`; or -errno.
@@ -302,6 +326,24 @@ static inline int isle_mount_devices(const char *target, const char *options) {
 
 static inline int isle_remount_readonly(const char *target) {
     return mount(0, target, 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, 0) < 0 ? -errno : 0;
+}
+
+/// A small tmpfs at `target` on which device files work.
+static inline int isle_mount_devices(const char *target) {
+    return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k") < 0 ? -errno : 0;
+}
+
+static inline int isle_remount_devices_readonly(const char *target) {
+    return mount(0, target, 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, 0) < 0 ? -errno : 0;
+}
+
+/// Makes at `target` the device file that `source` is, for `uid` and `gid` alone; 0 or -errno.
+static inline int isle_device_like(const char *source, const char *target, unsigned uid, unsigned gid) {
+    struct stat s;
+    if (stat(source, &s) < 0) return -errno;
+    if (!S_ISCHR(s.st_mode)) return -ENODEV;
+    if (mknod(target, S_IFCHR | 0600, s.st_rdev) < 0 || chmod(target, 0600) < 0) return -errno;
+    return chown(target, uid, gid) < 0 ? -errno : 0;
 }
 
 /// Makes the current folder, a mount, the root; the old root is gone.

@@ -14,6 +14,23 @@
 
 #ifndef CLONE_NEWNET
 #define CLONE_NEWNET 0x40000000
+/// Attaches to the existing tap interface `name` of the calling thread's network namespace: a descriptor or -errno.
+static inline int isle_net_tap_open(const char *name) {
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    if (strlen(name) >= sizeof request.ifr_name) return -ENAMETOOLONG;
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    strcpy(request.ifr_name, name);
+    request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+    if (ioctl(fd, TUNSETIFF, &request) != 0) {
+        int result = -errno;
+        close(fd);
+        return result;
+    }
+    return fd;
+}
+
 #endif
 
 extern int setns(int fd, int nstype);
