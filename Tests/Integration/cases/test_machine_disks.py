@@ -22,10 +22,12 @@ runcmd:
 """
 # No probe of KVM, which takes its whole time-out where KVM does not work.
 FAST = ("-c", "machine.acceleration=tcg") if not os.environ.get("ISLE_TEST_KVM") else ()
+MAC = "00:16:3e:5a:12:07"
 NETWORK_CONFIG = """version: 2
 ethernets:
-  any:
-    match: {name: "e*"}
+  lan0:
+    match: {{macaddress: "{mac}"}}
+    set-name: lan0
     dhcp4: true
 """
 
@@ -83,8 +85,10 @@ def test_vmdk_of_debian(env):
     isle = env.daemon.isle
     before = modes()
     isle("launch", "busybox", "neighbour", "--", "sleep", "1000")
-    isle("launch", disk, "server", "-m", "512MiB", *FAST, "-p", "8089:80", "-c", f"cloud-init.user-data={USER_DATA}",
-         "-c", f"cloud-init.network-config={NETWORK_CONFIG}", timeout=120)
+    isle("create", "--name", "server", "-m", "512MiB", *FAST, "-p", "8089:80", "-c", f"cloud-init.user-data={USER_DATA}",
+         "-c", f"cloud-init.network-config={NETWORK_CONFIG.format(mac=MAC)}", "-D",
+         f"eth0,type=nic,network=default,hwaddr={MAC}", "--disk", "4GiB", disk, timeout=120)
+    isle("start", "server")
     wait_agent(env, "server")
     check_hypervisor(env)
     guest(env, "server", "cloud-init", "status", "--wait", seconds=120)
@@ -96,7 +100,7 @@ def test_vmdk_of_debian(env):
     assert guest(env, "server", "sh", "-c", "echo out; echo err >&2; exit 3", check=False).code == 3
     # Address by DHCP, names both ways, a published port.
     listed = next(item for item in env.daemon.json("list") if item["name"] == "server")
-    address = guest(env, "server", "sh", "-c", "ip -4 -o addr show scope global").out.split("inet ")[1].split("/")[0]
+    address = guest(env, "server", "sh", "-c", "ip -4 -o addr show dev lan0 scope global").out.split("inet ")[1].split("/")[0]
     assert address in str(listed), (address, listed)
     assert "server" in isle("exec", "neighbour", "--", "wget", "-qO-", f"http://server/").out
     other = isle("exec", "neighbour", "hostname", "-i").out.split()[0]

@@ -63,11 +63,13 @@ class DebianDisks:
             "--dpkgopt=path-exclude=/usr/share/locale/*", "--customize-hook=echo root:isle | chroot \"$1\" chpasswd",
             # A guest under QEMU's translator unpacks each needless megabyte slowly.
             "--essential-hook=mkdir -p \"$1/etc/initramfs-tools/conf.d\" && echo MODULES=list > \"$1/etc/initramfs-tools/conf.d/modules\"",
-            "--essential-hook=printf 'virtio_pci\\nvirtio_blk\\next4\\n' > \"$1/etc/initramfs-tools/modules\" || true",
             "--customize-hook=printf 'virtio_pci\\nvirtio_blk\\next4\\n' > \"$1/etc/initramfs-tools/modules\"",
-            "--customize-hook=chroot \"$1\" update-initramfs -u", "--customize-hook=rm -rf \"$1\"/var/cache/apt/* \"$1\"/var/lib/apt/lists/*",
+            "--customize-hook=chroot \"$1\" update-initramfs -u",
+            "--customize-hook=chroot \"$1\" systemctl enable systemd-networkd.service", "--customize-hook=rm -rf \"$1\"/var/cache/apt/* \"$1\"/var/lib/apt/lists/*",
             "bookworm", tree)
         (tree / "etc/fstab").write_text(FSTAB)
+        # As Debian's own cloud images have no locales either.
+        (tree / "etc/cloud/cloud.cfg.d/90-locale.cfg").write_text("locale: C.UTF-8\n")
         (tree / "boot/grub").mkdir(exist_ok=True)
         (tree / "boot/grub/grub.cfg").write_text(GRUB)
         # The password login of root on the serial console is the test's own; nothing listens on the network.
