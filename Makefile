@@ -1,4 +1,4 @@
-# What people call: demo, build, test, lint, bench, install, clean. Details are in scripts/.
+# What people call: demo, build, test, test-host, lint, bench, install, clean. Details are in scripts/.
 
 CONFIG ?= release
 PREFIX ?= /usr/local
@@ -9,7 +9,7 @@ SWIFT_FLAGS = -c $(CONFIG) $(if $(filter release,$(CONFIG)),--static-swift-stdli
 OUT = out/$(CONFIG)
 PROGRAMS = isle isled isle-wasm
 
-.PHONY: all build setup demo test lint bench install uninstall clean programs
+.PHONY: all build setup demo test test-host lint bench install uninstall clean programs
 all: build
 
 include build/shim.mk build/init.mk
@@ -39,6 +39,11 @@ test: setup
 	$(MAKE) CONFIG=debug programs
 	scripts/unit-tests
 	Tests/Integration/run --bin out/debug
+
+## test-host: Isle installed in a machine with systemd and control groups v2 alone; minutes under QEMU's translator
+test-host: setup
+	$(MAKE) CONFIG=debug programs
+	Tests/Host/run --bin out/debug
 
 ## lint: formatting, who may import whom, and whether the reference of keys is up to date
 lint:

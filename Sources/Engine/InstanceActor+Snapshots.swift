@@ -94,6 +94,8 @@ extension InstanceActor {
 
     /// What a restore does; may be repeated after a crash in it.
     func bringBack(_ snapshot: SnapshotRecord) async throws {
+        // Memory that a stop kept fits no other disks.
+        record.hasSavedState = nil
         if record.kind != .module {
             try await services.pools.pool(of: record).restore(id, from: snapshot.id)
         }

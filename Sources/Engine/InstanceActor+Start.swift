@@ -60,6 +60,7 @@ extension InstanceActor {
         var plan = try builder.plan(
             root: root, identity: sharing.any?.identity ?? identity, network: mode, disks: mounts, options: options)
         plan.limits = try await limits(merged)
+        if record.hasSavedState == true { plan.savedState = savedStatePath }
         record.config["volatile.idmap.base"] = plan.identity.map { String($0.base) } ?? "host"
         let endpoints: [NetworkEndpoint]
         if case .endpoints(let list) = mode { endpoints = list } else { endpoints = [] }
@@ -114,7 +115,7 @@ extension InstanceActor {
         try await prepare()
         guard case .prepared(var run) = lifecycle else { throw notRunning("start") }
         do {
-            try await run.handle.start()
+            try await startProcess(of: run.handle)
             try await openForwards(run.handle, await merged())
         } catch {
             await discard(run)

@@ -229,9 +229,19 @@ public actor InstanceService {
 
     // MARK: running
 
-    public func start(_ name: String, project: String = "default") async throws {
+    /// - Parameter keepingState: goes on from a state that the last stop kept, if it did; else that is forgotten.
+    public func start(_ name: String, project: String = "default", keepingState: Bool = true) async throws {
         let actor = try find(name, project)
-        try await locks.withLock(actor.id) { try await actor.start(byUser: true) }
+        try await locks.withLock(actor.id) {
+            if !keepingState { try await actor.discardState() }
+            try await actor.start(byUser: true)
+        }
+    }
+
+    /// Ends the instance so that its next start goes on where it was. `unsupported` where the kind cannot.
+    public func stopKeepingState(_ name: String, project: String = "default") async throws {
+        let actor = try find(name, project)
+        try await locks.withLock(actor.id) { try await actor.stopKeepingState() }
     }
 
     /// - Parameters:

@@ -76,6 +76,8 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
     public var lastExit: ExitRecord?
     /// The storage pool that its files are in; nil is the standard one.
     public var pool: String?
+    /// True if the next start goes on from the state that the last stop kept.
+    public var hasSavedState: Bool?
 
     public init(
         id: InstanceID, project: String = "default", name: String, kind: InstanceKind, architecture: String,

@@ -2,7 +2,7 @@
 // and daemon may be of different releases for as long as an instance runs, but these values only pass when a shim is
 // spawned (same release) or over a socket whose first byte tells the version.
 
-private let specMagic: UInt32 = 0x4953_0002
+private let specMagic: UInt32 = 0x4953_0003
 private let execMagic: UInt32 = 0x4958_0001
 
 extension ShimSpec {

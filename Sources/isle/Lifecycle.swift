@@ -63,11 +63,13 @@ struct Start: ParsableCommand {
               isle start -a web        show its output until it ends
             """)
     @Flag(name: .shortAndLong, help: "Show the output until it ends, and exit as it does.") var attach = false
+    @Flag(help: "Boot it even if it was stopped with its state.") var stateless = false
     @OptionGroup var instances: InstanceNames
 
     func run() throws {
         var state = API.InstanceStatePut()
         state.action = "start"
+        state.stateful = !stateless
         guard attach else { return try instances.change(state, states: ["Stopped", "Error"]) }
         guard instances.names.count == 1, let name = instances.names.first else {
             throw UsageError("--attach takes one instance")
@@ -92,12 +94,14 @@ struct Stop: ParsableCommand {
               isle stop web
               isle stop --timeout 60 db
               isle stop --force box
+              isle stop --stateful vm    its memory is kept until it is started
             """)
     @Option(
         name: [.short, .customLong("timeout"), .customLong("time")],
         help: ArgumentHelp("Seconds before it is killed; else the instance's own bound.", valueName: "seconds"))
     var timeout: Int?
     @Flag(name: .shortAndLong, help: "Kill at once.") var force = false
+    @Flag(help: "Keep a machine's memory in a file; the next start goes on from there.") var stateful = false
     @OptionGroup var instances: InstanceNames
 
     func run() throws {
@@ -105,6 +109,7 @@ struct Stop: ParsableCommand {
         state.action = "stop"
         state.timeout = timeout ?? -1
         state.force = force
+        state.stateful = stateful
         try instances.change(state, states: ["Running", "Frozen", "Starting", "Stopping"])
     }
 }

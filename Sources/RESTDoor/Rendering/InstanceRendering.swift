@@ -18,6 +18,7 @@ extension API.Instance {
         project = record.project
         architecture = record.architecture
         ephemeral = record.ephemeral
+        stateful = record.hasSavedState == true
         profiles = record.profiles
         config = record.config
         devices = record.devices

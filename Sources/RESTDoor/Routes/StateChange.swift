@@ -11,7 +11,6 @@ struct StateChange: Sendable {
     init(_ put: API.InstanceStatePut) throws {
         self.put = put
         timeout = put.timeout > 0 ? .seconds(put.timeout) : nil
-        if put.stateful { throw EngineError(.unsupported, "stopping with memory kept is not offered") }
         switch put.action {
         case "start": description = "Starting instance"
         case "stop": description = "Stopping instance"
@@ -43,7 +42,8 @@ struct StateChange: Sendable {
 
     func apply(to name: String, _ project: String, _ instances: InstanceService) async throws {
         switch put.action {
-        case "start": try await instances.start(name, project: project)
+        case "start": try await instances.start(name, project: project, keepingState: put.stateful)
+        case "stop" where put.stateful: try await instances.stopKeepingState(name, project: project)
         case "stop": try await instances.stop(name, project: project, force: put.force, timeout: timeout)
         case "restart": try await instances.restart(name, project: project, force: put.force, timeout: timeout)
         case "freeze": try await instances.pause(name, project: project)
