@@ -87,7 +87,7 @@ def test_vmdk_of_debian(env):
     isle("launch", "busybox", "neighbour", "--", "sleep", "1000")
     isle("create", "--name", "server", "-m", "512MiB", *FAST, "-p", "8089:80", "-c", f"cloud-init.user-data={USER_DATA}",
          "-c", f"cloud-init.network-config={NETWORK_CONFIG.format(mac=MAC)}", "-D",
-         f"eth0,type=nic,network=default,hwaddr={MAC}", "--disk", "4GiB", disk, timeout=120)
+         f"eth0,type=nic,network={env.daemon.bridge},hwaddr={MAC}", "--disk", "4GiB", disk, timeout=120)
     isle("start", "server")
     wait_agent(env, "server")
     check_hypervisor(env)

@@ -1,0 +1,48 @@
+"""Machines that are stopped with their memory kept."""
+import re
+import time
+
+
+def ticks(env):
+    return [int(number) for number in re.findall(r"tick (\d+)", env.daemon.isle("logs", "clock").out)]
+
+
+def wait_ticks(env, count, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if len(ticks(env)) >= count:
+            return ticks(env)
+        time.sleep(0.3)
+    raise AssertionError(f"fewer than {count} ticks: {env.daemon.isle('logs', 'clock').out[-1000:]}")
+
+
+def test_stop_keeps_memory(env):
+    env.need("kernel")
+    isle = env.daemon.isle
+    script = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.5; done"
+    isle("launch", "--vm", "busybox", "clock", "-m", "256MiB", "--", "sh", "-c", script, timeout=90)
+    wait_ticks(env, 4)
+    isle("stop", "--stateful", "clock", timeout=90)
+    env.daemon.wait_status("clock", "Stopped")
+    assert any(item["name"] == "clock" and item["stateful"] for item in env.daemon.json("list"))
+    state = next((env.daemon.state / "instances").rglob("memory.state"))
+    assert state.stat().st_mode & 0o777 == 0o600
+    before = len(ticks(env))
+    # A daemon that was away meanwhile changes nothing.
+    env.daemon.stop()
+    env.daemon.start()
+    isle("start", "clock", timeout=90)
+    after = wait_ticks(env, before + 3)
+    assert after == list(range(1, len(after) + 1)), f"it counts on, and does not begin anew: {after}"
+    assert not state.exists(), "a state is used once"
+    isle("stop", "--stateful", "clock", timeout=90)
+    before = len(ticks(env))
+    isle("start", "--stateless", "clock", timeout=90)
+    again = wait_ticks(env, before + 2)
+    assert again.count(1) == 2, f"without its state it begins anew: {again}"
+    assert not list((env.daemon.state / "instances").rglob("memory.state"))
+    isle("delete", "--force", "clock")
+    refused = isle("launch", "busybox", "plain", "--", "sleep", "1000")
+    refused = isle("stop", "--stateful", "plain", check=False)
+    assert refused.code != 0 and "state" in refused.err, refused
+    assert env.daemon.status("plain") == "Running"
