@@ -69,7 +69,7 @@ struct GuestAgentTests {
             unlink(path)
         }
         let fixture = try MachineFixture()
-        let exec = GuestAgentExec(path: path)
+        let exec = GuestAgentExec(client: GuestAgentClient(path: path))
         let session = try await exec.exec(ProcessSpec(arguments: ["/bin/sh", "-c", "x"]), stdio: StdioOptions())
         #expect(try await fixture.readAll(session.streams.output) == "hello\n")
         #expect(try await fixture.readAll(session.streams.error) == "bad\n")
@@ -82,6 +82,43 @@ struct GuestAgentTests {
             _ = try await exec.exec(ProcessSpec(arguments: ["sh"]), stdio: StdioOptions(terminal: true))
         }
         #expect(terminal?.code == .unsupported)
+    }
+
+    @Test func inputIsTakenToItsEndAndFailuresHaveTheShellsCodes() async throws {
+        let (path, task) = try serve { message in
+            let arguments = message["arguments"]
+            switch message["execute"]?.text {
+            case "guest-exec" where arguments?["path"]?.text == "/bin/no":
+                return #"{"error": {"desc": "Failed to execute child process “/bin/no” (No such file or directory)"}}"#
+            case "guest-exec":
+                return arguments?["input-data"]?.text == "aGVsbG8K"
+                    ? #"{"return": {"pid": 7}}"# : #"{"error": {"desc": "x"}}"#
+            case "guest-exec-status": return #"{"return": {"exited": true, "exitcode": 0, "out-data": "aGVsbG8K"}}"#
+            default: return nil
+            }
+        }
+        defer {
+            task.cancel()
+            unlink(path)
+        }
+        let fixture = try MachineFixture()
+        let exec = GuestAgentExec(client: GuestAgentClient(path: path))
+        let session = try await exec.exec(ProcessSpec(arguments: ["/bin/cat"]), stdio: StdioOptions(openStdin: true))
+        let early = await #expect(throws: EngineError.self) { try await session.signal(15) }
+        #expect(early?.code == .conflict)
+        let input = try #require(session.streams.input)
+        _ = write(input.raw, "hello\n", 6)
+        input.close()
+        #expect(try await fixture.readAll(session.streams.output) == "hello\n")
+        #expect(try await session.wait().code == 0)
+        let missing = await #expect(throws: EngineError.self) {
+            _ = try await exec.exec(ProcessSpec(arguments: ["/bin/no"]), stdio: StdioOptions())
+        }
+        #expect(missing?.code == .notFound)
+        let late = try await exec.exec(ProcessSpec(arguments: ["/bin/no"]), stdio: StdioOptions(openStdin: true))
+        late.streams.input?.close()
+        #expect(try await fixture.readAll(late.streams.error).contains("/bin/no"))
+        #expect(try await late.wait().code == 127)
     }
 
     @Test func silenceIsAnAbsentAgent() async throws {

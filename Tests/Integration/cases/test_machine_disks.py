@@ -97,7 +97,10 @@ def test_vmdk_of_debian(env):
     assert guest(env, "server", "hostname").out == "server\n"
     assert "alice@example" in guest(env, "server", "cat", "/home/alice/.ssh/authorized_keys").out
     assert isle("exec", "-u", "alice", "server", "--", "id", "-un").out == "alice\n"
-    assert guest(env, "server", "sh", "-c", "echo out; echo err >&2; exit 3", check=False).code == 3
+    result = guest(env, "server", "sh", "-c", "echo out; echo err >&2; exit 3", check=False)
+    assert (result.code, result.out, result.err) == (3, "out\n", "err\n"), result
+    assert isle("exec", "-i", "server", "--", "cat", input=b"piped").out == "piped"
+    assert guest(env, "server", "no-such-program", check=False).code == 127
     # Address by DHCP, names both ways, a published port.
     listed = next(item for item in env.daemon.json("list") if item["name"] == "server")
     address = guest(env, "server", "sh", "-c", "ip -4 -o addr show dev lan0 scope global").out.split("inet ")[1].split("/")[0]
