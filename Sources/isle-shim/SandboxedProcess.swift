@@ -72,7 +72,7 @@ struct SandboxBuilder {
     private func makeDevices() throws(ShimFailure) {
         guard namespaces.user < 0 else { throw ShimFailure(.invalid, "devices go with no user namespace") }
         try check(isle_mkdir(root + "/dev"), "making the sandbox's /dev")
-        try check(isle_mount_devices(root + "/dev"), "mounting the sandbox's /dev")
+        try check(isle_mount_devices(root + "/dev", "mode=0755,size=64k"), "mounting the sandbox's /dev")
         for device in sandbox.devices {
             let made = isle_device_like(device, root + device, process.uid, process.gid)
             try check(made, "making the sandbox's own " + device)

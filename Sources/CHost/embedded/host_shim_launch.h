@@ -328,11 +328,6 @@ static inline int isle_remount_readonly(const char *target) {
     return mount(0, target, 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, 0) < 0 ? -errno : 0;
 }
 
-/// A small tmpfs at `target` on which device files work.
-static inline int isle_mount_devices(const char *target) {
-    return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k") < 0 ? -errno : 0;
-}
-
 static inline int isle_remount_devices_readonly(const char *target) {
     return mount(0, target, 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, 0) < 0 ? -errno : 0;
 }
