@@ -105,11 +105,13 @@ def test_vmdk_of_debian(env):
     listed = next(item for item in env.daemon.json("list") if item["name"] == "server")
     address = guest(env, "server", "sh", "-c", "ip -4 -o addr show dev lan0 scope global").out.split("inet ")[1].split("/")[0]
     assert address in str(listed), (address, listed)
-    assert "server" in isle("exec", "neighbour", "--", "wget", "-qO-", "http://server/").out
+    page = guest(env, "server", "cat", "/srv/www/index.html")
+    fetched = env.daemon.eventually("exec", "neighbour", "--", "wget", "-qO-", "http://server/", seconds=20)
+    assert page.out == "server\n" and fetched.out == "server\n", (page, fetched)
     other = isle("exec", "neighbour", "hostname", "-i").out.split()[0]
     # Resolvers of a real guest ask for bare names nowhere unless told to.
     assert other in guest(env, "server", "getent", "hosts", "neighbour.isle").out
-    fetched = subprocess.run(env.namespace.command("wget", "-qO-", "http://127.0.0.1:8089/"), capture_output=True, text=True)
+    fetched = subprocess.run(env.namespace.command("/bin/busybox", "wget", "-qO-", "http://127.0.0.1:8089/"), capture_output=True, text=True)
     assert fetched.stdout == "server\n", fetched
     info = isle("info", "server").out
     assert "Running" in info and "machine" in info, info
