@@ -6,7 +6,7 @@ import stat
 import subprocess
 import time
 
-from isletest import disks, host
+from isletest import disks, host, images
 from isletest.runner import Skip
 
 USER_DATA = """#cloud-config
@@ -115,6 +115,18 @@ def test_vmdk_of_debian(env):
     assert fetched.stdout == "server\n", fetched
     info = isle("info", "server").out
     assert "Running" in info and "machine" in info, info
+    # Limits while it runs: processors that come and go, memory by the balloon, time by a control group.
+    if os.cpu_count() > 1:
+        isle("config", "set", "server", "limits.cpu=2")
+        assert guest(env, "server", "nproc").out == "2\n"
+        isle("config", "set", "server", "limits.cpu=1")
+        assert guest(env, "server", "nproc").out == "1\n"
+    isle("config", "set", "server", "limits.memory=448MiB")
+    refused = isle("config", "set", "server", "limits.memory=4GiB", check=False)
+    assert refused.code != 0 and "limits.memory" in refused.err, refused
+    isle("config", "set", "server", "limits.cpu.allowance=90ms/100ms")
+    group = pathlib.Path(f"/proc/{hypervisor('server')}/cgroup").read_text()
+    assert "isle" in group or env.daemon.bridge in group, group
     # A reboot from inside: the same run of QEMU goes on.
     pid = hypervisor("server")
     boot = guest(env, "server", "cat", "/proc/sys/kernel/random/boot_id").out
@@ -151,6 +163,22 @@ def check_hypervisor(env):
     line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     assert "-sandbox" in line and line[line.index("-sandbox") + 1].startswith("on,obsolete=deny,elevateprivileges=deny,spawn=deny")
     assert any(word.startswith("tap,") and ",fd=" in word for word in line), line
+
+
+def test_kvm_leaves_its_device_alone(env):
+    if not os.path.exists("/dev/kvm"):
+        raise Skip("no /dev/kvm")
+    before = modes()
+    disk = images.boot_disk(env.folder / "kvm.raw", "BOOTED\r\n")
+    isle = env.daemon.isle
+    # QEMU itself starts also under a KVM that does not run guests.
+    isle("launch", disk, "server", "-c", "machine.acceleration=kvm", timeout=60)
+    pid = hypervisor("server")
+    own = os.stat(f"/proc/{pid}/root/dev/kvm")
+    assert stat.S_IMODE(own.st_mode) == 0o600 and own.st_uid == int(fields(pid)["Uid"][0]), own
+    assert modes() == before
+    isle("delete", "--force", "server")
+    assert modes() == before
 
 
 def test_vdi_of_debian_by_uefi(env):
