@@ -31,11 +31,15 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1: Target.Dependency = .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -55,6 +59,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.30.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
@@ -111,13 +117,14 @@ let package = Package(
             "RemoteImages",
             ["Model", "DriverKit", "LinuxHost", asyncHTTPClient, nioCore, nioHTTP1, nioSSL, crypto]),
         module("BuildahBuilder", ["Model", "DriverKit", "LinuxHost", "Archive"]),
+        module("CertificateKit", ["Model", "DriverKit", "LinuxHost", crypto, cryptoExtras, x509, asn1]),
         // Engine and doors
         module("Engine", ["Model", "DriverKit", "StateStore", logging]),
         module(
             "DoorKit",
             [
                 "Model", "LinuxHost", "CHost", hummingbird, hummingbirdCore, nioCore, nioPosix, nioHTTP1, nioHTTPTypes,
-                nioHTTPTypesHTTP1, httpTypes, logging, lifecycle,
+                nioHTTPTypesHTTP1, nioTLS, nioSSL, httpTypes, logging, lifecycle,
             ]),
         module(
             "RESTDoor",
@@ -134,7 +141,7 @@ let package = Package(
             [
                 "Model", "DriverKit", "Engine", "RESTDoor", "StateStore", "ContainerDriver", "MachineDriver",
                 "ModuleDriver", "OverlayStorage", "BridgeNetwork", "ImageDepot", "RemoteImages", "BuildahBuilder",
-                "LinuxHost", "DoorKit", "WireTypes",
+                "CertificateKit", "LinuxHost", "DoorKit", "WireTypes",
                 argumentParser, logging, lifecycle, unixSignals, "CHost",
             ]),
         module("EngineTesting", ["Model", "DriverKit", "LinuxHost", "Archive", "OCI", "ContentStore"]),
@@ -161,7 +168,13 @@ let package = Package(
                 "CHost",
                 hummingbirdCore, httpTypes, nioCore, logging,
             ]),
-        tests("DoorKit", ["Model", "LinuxHost", hummingbird, nioCore, httpTypes, logging]),
+        tests(
+            "DoorKit",
+            [
+                "Model", "LinuxHost", "CertificateKit", "DriverKit", hummingbird, nioCore, nioPosix, nioSSL, httpTypes,
+                logging,
+            ]),
+        tests("CertificateKit", ["Model", "DriverKit"]),
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model", "Netlink"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", logging]),

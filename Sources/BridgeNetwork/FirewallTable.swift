@@ -106,7 +106,7 @@ struct FirewallTable {
             "dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6",
             "fib daddr type local dnat ip to meta l4proto . th dport map @any4",
             "fib daddr type local dnat ip6 to meta l4proto . th dport map @any6",
-        ]
+        ] + ForwardRules.rules(network.spec.forwards ?? [])
     }
 
     private var sourceRules: [String] {

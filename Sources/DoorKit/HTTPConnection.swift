@@ -12,7 +12,9 @@ struct HTTPConnection: Sendable {
     typealias Parts = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
     let channel: Parts
+    /// Over a unix socket who the client is; over TCP it is known after the handshake.
     let peer: Peer
+    let tls: TLSServer?
     /// The request that is worked on, so that the end of the connection ends the waiting for its answer.
     private let inFlight = RequestInFlight()
 
@@ -22,22 +24,23 @@ struct HTTPConnection: Sendable {
     private static let lingering = TimeAmount.seconds(2)
 
     /// Builds the pipeline of an accepted channel.
-    static func setUp(_ channel: any Channel, _ configuration: HTTPService.Configuration, _ logger: Logger)
-        -> EventLoopFuture<HTTPConnection>
-    {
+    static func setUp(
+        _ channel: any Channel, _ configuration: HTTPService.Configuration, _ tls: TLSServer?, _ logger: Logger
+    ) -> EventLoopFuture<HTTPConnection> {
         channel.eventLoop.makeCompletedFuture {
             var limits = NIOHTTPDecoderLimitConfiguration()
             limits.maxHeaderFieldSize = configuration.headerFieldSize
             limits.maxHeaderListSize = configuration.headerSize
             limits.maxHeaderFieldCount = configuration.headerCount
             let pipeline = channel.pipeline.syncOperations
-            try UpgradeHandler(limits: limits, secure: false).install(pipeline)
+            try tls?.install(pipeline)
+            try UpgradeHandler(limits: limits, secure: tls != nil).install(pipeline)
             try pipeline.addHandler(
                 HTTPConnectionStateHandler(idleTimeout: configuration.idleTimeout, logger: logger))
             return try Parts(
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
         }.flatMap { parts in
-            Peer.of(channel).map { HTTPConnection(channel: parts, peer: $0) }
+            Peer.of(channel).map { HTTPConnection(channel: parts, peer: $0, tls: tls) }
         }
     }
 
@@ -49,9 +52,15 @@ struct HTTPConnection: Sendable {
         do {
             try await channel.executeThenClose { inbound, outbound in
                 let parts = InboundParts(inbound.makeAsyncIterator())
+                var identified: Peer?
                 do {
                     while case .head(let head)? = try await parts.next() {
-                        guard try await answer(head, parts, outbound, responder, logger) else { break }
+                        if identified == nil, let tls {
+                            // The handshake is over with the first request, and a connection has one.
+                            identified = try await tls.peer(of: channel.channel)
+                        }
+                        let peer = identified ?? peer
+                        guard try await answer(head, from: peer, parts, outbound, responder, logger) else { break }
                     }
                 } catch let error where error is HTTPParserError || error is ByteToMessageDecoderError {
                     var response = badRequest("the request is not HTTP/1.1: \(error)")
@@ -71,8 +80,9 @@ struct HTTPConnection: Sendable {
 
     /// Serves one request; false if it is the connection's last.
     private func answer(
-        _ head: HTTPRequest, _ parts: InboundParts, _ outbound: NIOAsyncChannelOutboundWriter<HTTPResponsePart>,
-        _ responder: @escaping HTTPService.Responder, _ logger: Logger
+        _ head: HTTPRequest, from peer: Peer, _ parts: InboundParts,
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPResponsePart>, _ responder: @escaping HTTPService.Responder,
+        _ logger: Logger
     ) async throws -> Bool {
         let fields = head.headerFields
         let hasBody = fields[.contentLength].map { $0 != "0" } ?? fields.contains(.transferEncoding)

@@ -29,17 +29,21 @@ public struct HTTPService: Service {
     }
 
     private let listener: OwnedDescriptor
+    private let tls: TLSServer?
     private let configuration: Configuration
     private let logger: Logger
     private let responder: Responder
     private let badRequest: BadRequest
 
-    /// - Parameter listener: a listening stream socket; the service closes it.
+    /// - Parameters:
+    ///   - listener: a listening stream socket; the service closes it.
+    ///   - tls: speaks TLS as this server; nil is plain HTTP.
     public init(
-        listener: OwnedDescriptor, configuration: Configuration = Configuration(), logger: Logger,
-        badRequest: @escaping BadRequest, responder: @escaping Responder
+        listener: OwnedDescriptor, tls: TLSServer? = nil, configuration: Configuration = Configuration(),
+        logger: Logger, badRequest: @escaping BadRequest, responder: @escaping Responder
     ) {
         self.listener = listener
+        self.tls = tls
         self.configuration = configuration
         self.logger = logger
         self.badRequest = badRequest
@@ -56,7 +60,7 @@ public struct HTTPService: Service {
                 listener.take(), serverBackPressureStrategy: .init(lowWatermark: 1, highWatermark: 16)
             ) { channel in
                 connections.add(channel)
-                return HTTPConnection.setUp(channel, configuration, logger)
+                return HTTPConnection.setUp(channel, configuration, tls, logger)
             }
         // A task of its own, which cancellation does not reach: an accepted connection must be served to its end, if
         // only to be closed, and a cancelled loop would drop those it has not come to.

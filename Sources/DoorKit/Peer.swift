@@ -6,8 +6,33 @@ import NIOPosix
 public struct Peer: Sendable, Hashable {
     /// The process that connected to the unix socket, as the kernel knows it (SO_PEERCRED, unix(7)); nil for TCP.
     public var credentials: Credentials?
+    /// Address of the host that connected over TCP, without the port; nil for the unix socket.
+    public var address: String?
+    /// The certificate that it proved to hold the key of; nil if it showed none.
+    public var certificate: Certificate?
 
-    public init(credentials: Credentials?) { self.credentials = credentials }
+    public init(credentials: Credentials?, address: String? = nil, certificate: Certificate? = nil) {
+        self.credentials = credentials
+        self.address = address
+        self.certificate = certificate
+    }
+
+    /// What a client showed in the TLS handshake. That somebody vouches for it is not said.
+    public struct Certificate: Sendable, Hashable {
+        /// As `TLSServer.fingerprint` gives it.
+        public var fingerprint: String
+        public var der: [UInt8]
+        /// Seconds since 1970.
+        public var notBefore: Double
+        public var notAfter: Double
+
+        public init(fingerprint: String, der: [UInt8], notBefore: Double, notAfter: Double) {
+            self.fingerprint = fingerprint
+            self.der = der
+            self.notBefore = notBefore
+            self.notAfter = notAfter
+        }
+    }
 
     /// At the time of connect(2).
     public struct Credentials: Sendable, Hashable {

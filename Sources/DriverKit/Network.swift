@@ -14,6 +14,11 @@ public struct NetworkSpec: Sendable, Hashable, Codable {
     public var mtu: Int?
     /// Names are resolvable bare and below this domain.
     public var domain: String
+    /// What it is for, and keys of the user's own (`user.…`); nil is none.
+    public var description: String?
+    public var userKeys: [String: String]?
+    /// Addresses of the host that lead to instances; nil is none.
+    public var forwards: [NetworkForward]?
 
     public init(
         name: String, bridge: String, ipv4: String?, ipv4NAT: Bool = true, ipv6: String?, ipv6NAT: Bool = true,

@@ -13,6 +13,12 @@ public struct Engine: Sendable {
     public let profiles: ProfileService
     public let pools: PoolService
     public let operations: OperationService
+    public let settings: ServerSettings
+    public let projects: ProjectService
+    public let projectChanges: ProjectChanges
+    public let profileChanges: ProfileChanges
+    public let trust: TrustService
+    public let warnings: WarningService
     public let events: EventBus
     public let layout: HostLayout
     private let parts: EngineParts
@@ -25,8 +31,12 @@ public struct Engine: Sendable {
         events = parts.events
         layout = parts.layout
         operations = OperationService(events: parts.events)
-        profiles = ProfileService(store: parts.store, events: parts.events)
         pools = PoolService(parts: parts)
+        settings = ServerSettings(parts: parts)
+        projects = ProjectService(parts: parts)
+        warnings = WarningService(parts: parts)
+        trust = TrustService(parts: parts, settings: settings, operations: operations, projects: projects)
+        profiles = ProfileService(store: parts.store, events: parts.events, projects: projects)
         networks = NetworkService(parts: parts)
         volumes = VolumeService(store: parts.store, events: parts.events, layout: parts.layout, folders: parts.folders)
         images = ImageService(parts: parts, pools: pools)
@@ -34,7 +44,11 @@ public struct Engine: Sendable {
         instances = InstanceService(
             parts: parts,
             services: InstanceService.ServiceSet(
-                profiles: profiles, networks: networks, volumes: volumes, images: images, pools: pools))
+                profiles: profiles, networks: networks, volumes: volumes, images: images, pools: pools,
+                projects: projects, warnings: warnings))
+        projectChanges = ProjectChanges(
+            projects: projects, instances: instances, profiles: profiles, volumes: volumes, trust: trust, parts: parts)
+        profileChanges = ProfileChanges(profiles: profiles, instances: instances, projects: projects)
     }
 
     /// Takes over what an earlier daemon left, cleans up after a crash, and starts what should run.
@@ -45,10 +59,15 @@ public struct Engine: Sendable {
         try await parts.folders.remove(layout.temporary)
         try Folders.make(layout)
         try await pools.load()
+        try await settings.load()
+        try await projects.load()
+        try await trust.load()
+        try await warnings.load()
         try await networks.load(standard: standardNetwork)
         try await profiles.load(network: standardNetwork.name)
         try await volumes.load()
         try await instances.load()
+        try await projects.adopt(Set(await instances.list(project: nil).map(\.record.project)))
         await images.startUpkeep()
     }
 
@@ -58,6 +77,9 @@ public struct Engine: Sendable {
         await images.endUpkeep()
         await networks.shutdown()
     }
+
+    /// What remote clients are shown; nil if the daemon takes none.
+    public var serverCertificate: CertificateFacts? { parts.trust?.serverCertificate }
 
     /// What works on this host, part by part.
     public func check() async -> [HostCheck] {

@@ -17,6 +17,8 @@ public struct EngineParts: Sendable {
     public var folders: any FolderStore
     /// What this daemon can do with images beyond fetching and running them; what is nil it cannot.
     public var imaging: ImagingParts
+    /// nil: no remote clients are taken.
+    public var trust: (any TrustMaterial)?
     public var events: EventBus
     public var logger: Logger
     /// Where the host ids of unprivileged instances begin, unless others are given: far from those that useradd(8)
@@ -36,7 +38,8 @@ public struct EngineParts: Sendable {
     public init(
         layout: HostLayout, store: StateStore, drivers: [any InstanceDriver], snapshotter: any Snapshotter,
         storage: [any StorageDriver], disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource,
-        folders: any FolderStore, imaging: ImagingParts = ImagingParts(), events: EventBus = EventBus(),
+        folders: any FolderStore, imaging: ImagingParts = ImagingParts(), trust: (any TrustMaterial)? = nil,
+        events: EventBus = EventBus(),
         logger: Logger,
         hostMemory: Int64, firstID: UInt32 = Self.standardFirstID, idSlots: Int = Self.standardIDSlots,
         checks: [@Sendable () async -> [HostCheck]] = []
@@ -51,6 +54,7 @@ public struct EngineParts: Sendable {
         self.source = source
         self.folders = folders
         self.imaging = imaging
+        self.trust = trust
         self.events = events
         self.logger = logger
         self.hostMemory = hostMemory

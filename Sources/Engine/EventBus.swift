@@ -13,10 +13,12 @@ public struct EngineEvent: Sendable {
     /// What it is about, as a path of the native API: `/1.0/instances/web`.
     public var source: String
     public var context: [String: Metadata]
+    /// Who asked for it; nil for what the daemon does by itself.
+    public var requestor: Requestor?
 
     public init(
         topic: Topic, timestamp: Double, project: String = "default", action: String, source: String,
-        context: [String: Metadata] = [:]
+        context: [String: Metadata] = [:], requestor: Requestor? = Requestor.current
     ) {
         self.topic = topic
         self.timestamp = timestamp
@@ -24,6 +26,7 @@ public struct EngineEvent: Sendable {
         self.action = action
         self.source = source
         self.context = context
+        self.requestor = requestor
     }
 }
 

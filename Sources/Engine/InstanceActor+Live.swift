@@ -107,6 +107,7 @@ extension InstanceActor {
             if let ephemeral = request.ephemeral { record.ephemeral = ephemeral }
             let after = await merged()
             _ = try Devices(after.devices)
+            try await services.allow(record)
             if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
             if case .prepared(let run) = lifecycle { await discard(run) }
             do { try await save() } catch {
@@ -124,7 +125,7 @@ extension InstanceActor {
 
     /// Applies changed limits at once; `conflict` for a changed key that needs a restart is not raised: it takes effect
     /// at the next start, as with LXD.
-    private func applyLive(_ run: Run, from before: MergedConfig, to after: MergedConfig) async throws {
+    func applyLive(_ run: Run, from before: MergedConfig, to after: MergedConfig) async throws {
         try await applyDevices(run, from: before, to: after)
         let old = try await limits(before)
         let new = try await limits(after, before: before)

@@ -145,4 +145,6 @@ struct InstanceServices: Sendable {
     let join: @Sendable (String, String) async throws -> JoinedInstance
     /// The merged configuration of an instance, by name and project.
     let config: @Sendable (String, String) async throws -> [String: String]
+    /// Throws unless the instance's project allows it to be as the record says.
+    let allow: @Sendable (InstanceRecord) async throws -> Void
 }

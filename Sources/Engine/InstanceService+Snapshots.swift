@@ -66,6 +66,7 @@ extension InstanceService {
                 .unsupported, "the memory of instance \(Names.quoted(name)) cannot be kept in a snapshot",
                 hint: "make one without --stateful")
         }
+        try await services.projects.policy(of: project).checkSnapshots()
         return try await locks.withLock(actor.id) {
             let config = await actor.merged().config
             let now = Clock.now
@@ -108,7 +109,10 @@ extension InstanceService {
     public func restore(_ name: String, project: String = "default", from snapshot: String) async throws {
         let actor = try find(name, project)
         try await locks.withLock(actor.id) {
-            _ = try await actor.snapshot(named: snapshot)
+            let then = try await actor.snapshot(named: snapshot).instance
+            var wanted = await actor.record
+            (wanted.config, wanted.devices, wanted.profiles) = (then.config, then.devices, then.profiles)
+            try await allow(wanted)
             let ran: Bool = if case .running = await actor.lifecycle { true } else { false }
             if ran {
                 // Its end is no reason to remove an ephemeral one.

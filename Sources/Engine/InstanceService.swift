@@ -21,6 +21,8 @@ public actor InstanceService {
         let volumes: VolumeService
         let images: ImageService
         let pools: PoolService
+        let projects: ProjectService
+        let warnings: WarningService
     }
 
     init(parts: EngineParts, services: ServiceSet) {
@@ -31,11 +33,12 @@ public actor InstanceService {
     // MARK: looking
 
     /// - Parameter withUsage: also read what each uses now.
-    public func list(project: String = "default", withUsage: Bool = false) async -> [InstanceView] {
-        let prefix = project + "/"
-        let wanted = names.filter { $0.key.hasPrefix(prefix) }.sorted { $0.key < $1.key }.compactMap {
-            actors[$0.value]
-        }
+    /// - Parameter project: nil for all that the requestor may use.
+    public func list(project: String? = "default", withUsage: Bool = false) async -> [InstanceView] {
+        let wanted = names.filter { entry in
+            let owner = String(entry.key.prefix { $0 != "/" })
+            return (project == nil || owner == project) && Requestor.mayUse(owner)
+        }.sorted { $0.key < $1.key }.compactMap { actors[$0.value] }
         // Read once for all; if that fails, each of them says so.
         let reservations = try? await services.networks.reservations()
         // In a few parts at the same time: figures come from files of the kernel, which takes its time over each.
@@ -60,9 +63,9 @@ public actor InstanceService {
         try await find(name, project).view(withUsage: withUsage)
     }
 
-    /// Names of the instances for which `test` holds.
-    public func names(where test: @Sendable (InstanceView) -> Bool) async -> [String] {
-        await list().filter(test).map(\.record.name)
+    /// The instances of all projects for which `test` holds.
+    public func views(where test: @Sendable (InstanceView) -> Bool) async -> [InstanceView] {
+        await list(project: nil).filter(test)
     }
 
     /// Names of all instances of a project, in no order.
@@ -71,6 +74,7 @@ public actor InstanceService {
     }
 
     func find(_ name: String, _ project: String) throws -> InstanceActor {
+        try Requestor.check(project)
         guard let id = names[key(project, name)], let actor = actors[id] else {
             throw EngineError(
                 .notFound, "instance \(Names.quoted(name)) does not exist", hint: "isle list shows those that do",
@@ -89,6 +93,7 @@ public actor InstanceService {
             try Names.checkInstance(name)
             try refuseTaken(name, request.project)
         }
+        _ = try await services.projects.get(request.project)
         try OptionCatalog.check(request.config, kind: request.kind)
         _ = try Devices(request.devices)
         for profile in request.profiles { _ = try await services.profiles.get(profile, project: request.project) }
@@ -147,6 +152,15 @@ public actor InstanceService {
 
     /// Takes a new instance in; `makeFiles` makes its root. On an error nothing of it stays.
     func insert(_ record: InstanceRecord, makeFiles: (InstanceActor) async throws -> Void) async throws
+        -> InstanceView
+    {
+        try await services.projects.withBounds(of: record.project) {
+            try await allow(record)
+            return try await insertAllowed(record, makeFiles: makeFiles)
+        }
+    }
+
+    private func insertAllowed(_ record: InstanceRecord, makeFiles: (InstanceActor) async throws -> Void) async throws
         -> InstanceView
     {
         // The name is taken here before the first suspension, so that of two creates of one name the second fails.
@@ -369,6 +383,8 @@ public actor InstanceService {
         let (records, unreadable) = try await parts.store.instances()
         for id in unreadable {
             parts.logger.error("an instance's record cannot be read; its files are kept", metadata: ["id": "\(id)"])
+            await services.warnings.raise(
+                "Unreadable record", .high, "the record of instance \(id) cannot be read; its files are kept")
         }
         let unfinished = try await parts.store.unfinished()
         let snapshots = try await loadSnapshots()
@@ -445,6 +461,7 @@ public actor InstanceService {
                 if let delay = await actor.merged().seconds("boot.autostart.delay") { try await Task.sleep(for: delay) }
             } catch {
                 parts.logger.error("autostart failed", metadata: ["id": "\(actor.id)", "error": "\(error)"])
+                await autostartFailed(actor, error)
             }
         }
     }
@@ -458,7 +475,8 @@ public actor InstanceService {
             join: { [weak self] name, project in try await Self.alive(self).find(name, project).joinable() },
             config: { [weak self] name, project in
                 try await Self.alive(self).find(name, project).merged().config
-            })
+            },
+            allow: { [weak self] record in try await self?.allow(record) })
     }
 
     private static func alive(_ service: InstanceService?) throws -> InstanceService {
@@ -495,6 +513,16 @@ public actor InstanceService {
             parts.logger.warning("restarting failed", metadata: ["id": "\(id)", "error": "\(error)"])
             await actor.startFailed()
         }
+    }
+
+    func applyProfiles(_ id: InstanceID, before: MergedConfig) async throws {
+        guard let actor = actors[id] else { return }
+        try await locks.withLock(id) { try await actor.profilesChanged(from: before) }
+    }
+
+    func profileRenamed(_ name: String, to newName: String, of id: InstanceID) async throws {
+        guard let actor = actors[id] else { return }
+        try await locks.withLock(id) { try await actor.profileRenamed(name, to: newName) }
     }
 
     private func refuseTaken(_ name: String, _ project: String) throws {

@@ -6,15 +6,15 @@ import Model
 /// Managed networks: their records, the addresses on them, and when they exist on the host. A network is brought up
 /// with its first endpoint and taken away when it has been without one for a while.
 public actor NetworkService {
-    private let parts: EngineParts
-    private var networks: [String: NetworkSpec] = [:]
+    let parts: EngineParts
+    var networks: [String: NetworkSpec] = [:]
     /// Connected endpoints by network.
-    private var connected: [String: Set<NetworkEndpoint>] = [:]
-    private var isUp: Set<String> = []
+    var connected: [String: Set<NetworkEndpoint>] = [:]
+    var isUp: Set<String> = []
     private var lingering: [String: Task<Void, Never>] = [:]
     /// What reads the living endpoints, while that has not worked since the daemon's start.
     private var untaken: (@Sendable () async throws -> [NetworkEndpoint])?
-    private let lock = KeyedLock<String>()
+    let lock = KeyedLock<String>()
     /// How long an unused network stays, so that one short-lived instance after the other does not make it anew.
     private let linger: Duration
 
@@ -61,13 +61,21 @@ public actor NetworkService {
         guard (1...15).contains(network.bridge.utf8.count),
             !networks.values.contains(where: { $0.bridge == network.bridge })
         else { throw EngineError(.invalidArgument, "bridge name \(Names.quoted(network.bridge)) is too long or taken") }
+        try checkSubnet(network)
+        try await parts.store.saveNetwork(network, name: network.name)
+        networks[network.name] = network
+        parts.events.lifecycle("network-created", "/1.0/networks/\(network.name)")
+    }
+
+    /// `conflict` if the subnet overlaps that of another network.
+    func checkSubnet(_ network: NetworkSpec) throws {
         if let text = network.ipv4 {
             guard let subnet = IPv4Subnet(text) else {
                 throw EngineError(
                     .invalidArgument, "\(Names.quoted(text)) is not a subnet",
                     hint: "write the gateway with its prefix length, as 10.99.0.1/24")
             }
-            for other in networks.values {
+            for other in networks.values where other.name != network.name {
                 guard let taken = other.ipv4.flatMap({ IPv4Subnet($0) }) else { continue }
                 if taken.contains(subnet.gateway) || subnet.contains(taken.gateway) {
                     throw EngineError(
@@ -75,9 +83,6 @@ public actor NetworkService {
                 }
             }
         }
-        try await parts.store.saveNetwork(network, name: network.name)
-        networks[network.name] = network
-        parts.events.lifecycle("network-created", "/1.0/networks/\(network.name)")
     }
 
     /// - Parameter usedBy: names of the instances that use it; must be empty.

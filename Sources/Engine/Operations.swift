@@ -81,23 +81,31 @@ public actor OperationService {
         return record
     }
 
-    public func list() -> [OperationRecord] {
-        entries.values.map(\.record).sorted { $0.createdAt < $1.createdAt }
+    /// Those that the requestor may see, oldest first.
+    public func list(project: String? = nil) -> [OperationRecord] {
+        entries.values.map(\.record).filter { Self.mayUse($0) && (project == nil || $0.project == project) }
+            .sorted { $0.createdAt < $1.createdAt }
+    }
+
+    /// A token's secret is for those who are not confined to projects.
+    private static func mayUse(_ record: OperationRecord) -> Bool {
+        Requestor.mayUse(record.project) && (record.class != .token || Requestor.current?.projects == nil)
+    }
+
+    /// As for an unknown one: that it exists is nobody else's business.
+    private func find(_ id: String) throws -> Entry {
+        guard let entry = entries[id], Self.mayUse(entry.record) else {
+            throw EngineError(.notFound, "operation \(Names.quoted(id)) does not exist")
+        }
+        return entry
     }
 
     /// `notFound` for an unknown id, also one whose outcome was forgotten.
-    public func get(_ id: String) throws -> OperationRecord {
-        guard let entry = entries[id] else {
-            throw EngineError(.notFound, "operation \(Names.quoted(id)) does not exist")
-        }
-        return entry.record
-    }
+    public func get(_ id: String) throws -> OperationRecord { try find(id).record }
 
     /// Waits until the operation has ended or `timeout` has passed (nil: without bound) and gives its state then.
     public func wait(_ id: String, timeout: Duration? = nil) async throws -> OperationRecord {
-        guard let entry = entries[id] else {
-            throw EngineError(.notFound, "operation \(Names.quoted(id)) does not exist")
-        }
+        let entry = try find(id)
         if entry.record.status.isFinal { return entry.record }
         let last = entry.record
         await withTaskGroup(of: Void.self) { group in
@@ -113,9 +121,7 @@ public actor OperationService {
 
     /// Asks the work to stop. `conflict` if it cannot be cancelled or has ended.
     public func cancel(_ id: String) throws {
-        guard let entry = entries[id] else {
-            throw EngineError(.notFound, "operation \(Names.quoted(id)) does not exist")
-        }
+        let entry = try find(id)
         guard !entry.record.status.isFinal else {
             throw EngineError(.conflict, "operation \(id) has ended already: \(entry.record.status.rawValue)")
         }

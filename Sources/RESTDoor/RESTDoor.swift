@@ -3,6 +3,7 @@ public import Engine
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import NIOCore
 public import Logging
 public import Model
 public import WireTypes
@@ -21,10 +22,12 @@ public struct RESTDoor: Sendable {
         public var storage: String
         public var firewall: String
         public var kinds: [InstanceKind]
+        /// Where remote clients reach it now, as `10.0.0.1:8443`.
+        public var addresses: @Sendable () async -> [String]
 
         public init(
             version: String, name: String, driver: String, driverVersion: String, storage: String, firewall: String,
-            kinds: [InstanceKind] = InstanceKind.allCases
+            kinds: [InstanceKind] = InstanceKind.allCases, addresses: @escaping @Sendable () async -> [String] = { [] }
         ) {
             self.version = version
             self.name = name
@@ -33,6 +36,7 @@ public struct RESTDoor: Sendable {
             self.storage = storage
             self.firewall = firewall
             self.kinds = kinds
+            self.addresses = addresses
         }
     }
 
@@ -57,12 +61,15 @@ public struct RESTDoor: Sendable {
     /// Methods with their paths, as `GET /1.0/instances/:name`.
     let routes: [String]
     private let responder: HTTPService.Responder
+    private let engine: Engine
+    private let origins = CrossOrigin()
     private let logger: Logger
 
     /// - Parameter kernels: nil where machines cannot be made from root filesystems.
     public init(engine: Engine, server: Server, kernels: Kernels? = nil, logger: Logger) {
         let door = DoorParts(engine: engine, server: server, kernels: kernels, sessions: SessionHub(), logger: logger)
-        let table = RouteTable()
+        let trust = engine.trust
+        let table = RouteTable { await Self.identify($0, trust) }
         ServerRoutes(door: door).add(to: table)
         HostRoutes(door: door).add(to: table)
         InstanceRoutes(door: door).add(to: table)
@@ -81,20 +88,66 @@ public struct RESTDoor: Sendable {
         ImagePublishing(door: door).add(to: table)
         BuildRoutes(door: door).add(to: table)
         NetworkRoutes(door: door).add(to: table)
+        NetworkForwardRoutes(door: door).add(to: table)
         ProfileRoutes(door: door).add(to: table)
+        CertificateRoutes(door: door).add(to: table)
+        ProjectRoutes(door: door).add(to: table)
+        WarningRoutes(door: door).add(to: table)
         StorageRoutes(door: door).add(to: table)
+        let described = table.routes + ["GET /1.0/openapi.json"]
+        table.add(
+            "/1.0/openapi.json",
+            [
+                .get: { _ in
+                    let document = try OpenAPIDocument(routes: described, version: server.version).json()
+                    return Response(
+                        status: .ok, headers: [.contentType: Reply.json],
+                        body: ResponseBody(byteBuffer: ByteBuffer(bytes: try Reply.encode(document))))
+                }
+            ])
         responder = table.responder()
         routes = table.routes
         self.logger = logger
+        self.engine = engine
+    }
+
+    /// Who is at the other end of a connection. A certificate that has expired is a stranger's.
+    private static func identify(_ peer: Peer, _ trust: TrustService) async -> Caller {
+        if let credentials = peer.credentials { return .local(user: credentials.user) }
+        let address = peer.address ?? ""
+        guard let shown = peer.certificate, let record = await trust.find(shown.fingerprint) else {
+            return .stranger(address: address)
+        }
+        let now = Date().timeIntervalSince1970
+        guard shown.notBefore <= now, now <= shown.notAfter else { return .stranger(address: address) }
+        return .trusted(record, address: address)
+    }
+
+    /// Follows changes of the settings that are the door's own; to be called once the engine has started.
+    public func followSettings() async {
+        let origins = origins
+        origins.use(await engine.settings.all())
+        await engine.settings.onChange { _, new in origins.use(new) }
     }
 
     /// A server of this API on a listening socket, to be run in the daemon's service group.
-    public func service(on listener: OwnedDescriptor, _ configuration: HTTPService.Configuration = .init())
-        -> HTTPService
-    {
-        let (responder, logger) = (responder, logger)
+    /// - Parameters:
+    ///   - tls: for remote clients; nil for the unix socket.
+    ///   - onlyMetrics: answer nothing but `GET /1.0/metrics`.
+    public func service(
+        on listener: OwnedDescriptor, tls: TLSServer? = nil, onlyMetrics: Bool = false,
+        _ configuration: HTTPService.Configuration = .init()
+    ) -> HTTPService {
+        let (inner, logger, origins) = (responder, logger, origins)
+        let responder: HTTPService.Responder = { request, context in
+            if onlyMetrics, request.uri.path != "/1.0/metrics" { return Reply.unauthorised() }
+            if let refusal = origins.refusal(request, context.peer) { return refusal }
+            var response = await inner(request, context)
+            origins.mark(&response, context.peer)
+            return response
+        }
         return HTTPService(
-            listener: listener, configuration: configuration, logger: logger,
+            listener: listener, tls: tls, configuration: configuration, logger: logger,
             badRequest: { Reply.error(.badRequest, $0) },
             responder: { request, context in
                 guard logger.logLevel <= .debug else { return await responder(request, context) }
@@ -131,8 +184,21 @@ struct DoorParts: Sendable {
         return try Reply.operation(API.Operation(record))
     }
 
-    /// Paths of the instances for which `test` holds.
+    /// Paths of the instances for which `test` holds, in all projects that the caller may use.
     func users(where test: @Sendable (InstanceView) -> Bool) async -> [String] {
-        await engine.instances.names(where: test).map { "/1.0/instances/\($0)" }
+        await engine.instances.views(where: test).map { Path.instance($0.record) }
+    }
+}
+
+/// Paths of things, with their project unless that is the default one.
+enum Path {
+    static func instance(_ record: InstanceRecord) -> String {
+        scoped("/1.0/instances/\(record.name)", record.project)
+    }
+
+    static func profile(_ record: ProfileRecord) -> String { scoped("/1.0/profiles/\(record.name)", record.project) }
+
+    static func scoped(_ path: String, _ project: String) -> String {
+        project == ProjectRecord.standard ? path : "\(path)?project=\(project)"
     }
 }

@@ -60,6 +60,14 @@ enum Schema {
                       PRIMARY KEY (project, name)) STRICT;
                     """)
         }
+        migrator.registerMigration("access: documents") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE document (
+                      collection TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+                      PRIMARY KEY (collection, name)) STRICT;
+                    """)
+        }
         return migrator
     }
 }

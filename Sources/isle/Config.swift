@@ -6,7 +6,7 @@ import WireTypes
 /// `isle config`.
 struct Config: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show and change an instance's configuration and devices.",
+        abstract: "Configuration of instances, settings of the daemon, trusted clients.",
         discussion: """
             Examples:
               isle config set web limits.memory=1GiB limits.cpu=2
@@ -16,6 +16,7 @@ struct Config: ParsableCommand {
             """,
         subcommands: [
             ConfigGet.self, ConfigSet.self, ConfigUnset.self, ConfigShow.self, ConfigEdit.self, ConfigDevice.self,
+            ConfigServer.self, ConfigTrust.self,
         ])
 }
 

@@ -74,12 +74,13 @@ struct Isle: ParsableCommand {
                 name: "Images, networks, storage",
                 subcommands: [
                     Build.self, Commit.self, Changes.self, Image.self, Kernel.self, Network.self, Volume.self,
-                    Profile.self,
+                    Profile.self, Project.self,
                 ]),
             CommandGroup(
                 name: "The daemon",
                 subcommands: [
-                    Daemon.self, Doctor.self, Monitor.self, Operations.self, Version.self, Completion.self,
+                    Daemon.self, Doctor.self, Monitor.self, Operations.self, Warnings.self, Version.self,
+                    Completion.self,
                     Complete.self,
                 ]),
         ])

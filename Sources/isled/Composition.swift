@@ -1,6 +1,8 @@
 import BridgeNetwork
 import BuildahBuilder
+import CertificateKit
 import ContainerDriver
+import DoorKit
 import DriverKit
 import Engine
 import FoundationEssentials
@@ -21,16 +23,16 @@ import WireTypes
 struct Composition {
     let engine: Engine
     let door: RESTDoor
+    let remote: RemoteListeners
     let depot: ImageDepot
     private let store: StateStore
     private let cgroups: CgroupHost
     private let logger: Logger
 
-    init(_ options: Options, logger: Logger) async throws {
+    init(_ options: Options, events: EventBus, logger: Logger) async throws {
         let layout = HostLayout(state: options.stateDir, run: options.runDir)
         let programs = try Programs(directory: options.libDir)
         try Folders.make(layout)
-        let events = EventBus()
         let store = try StateStore(path: layout.database)
         let storage = try OverlayStorage(stateDirectory: layout.state)
         let network = try BridgeNetwork(
@@ -47,10 +49,13 @@ struct Composition {
             programs: ModulePrograms(runner: programs.wasm, shim: programs.shim, library: programs.library),
             cacheDirectory: layout.modules, cgroups: cgroups)
         let disks = try OverlayDisks(stateDirectory: layout.state, storage: storage)
+        let identity = try ServerIdentity(folder: layout.state, name: Self.hostName)
+        let tls = try TLSServer(
+            chain: identity.chain, key: identity.key, fingerprint: { CertificateReader.fingerprint(der: $0) })
         let standardNetwork = try await Self.network(options, store)
         // Last of what can fail: its client must be shut down once it was made.
         let depot = try ImageDepot(
-            root: layout.images, temporary: layout.temporary, environment: ProcessInfo.processInfo.environment)
+            root: layout.images, temporary: layout.temporary, environment: try await Self.environment(store))
         let parts = EngineParts(
             layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
             storage: [FolderDriver(layers: storage, parent: layout.pools)],
@@ -59,20 +64,22 @@ struct Composition {
             imaging: ImagingParts(
                 archiver: storage, disks: disks, maker: depot, bundles: depot,
                 remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),
-                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run)), events: events,
-            logger: logger, hostMemory: Self.hostMemory,
+                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run)),
+            trust: ServerTrust(identity), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [
                 { await network.check() },
                 { [IDRangeCheck.host(first: EngineParts.standardFirstID, slots: EngineParts.standardIDSlots)] },
                 { await depot.check() },
             ])
         engine = Engine(parts: parts, network: standardNetwork)
+        let addresses = RemoteListeners.Addresses()
         door = RESTDoor(
             engine: engine,
             server: RESTDoor.Server(
                 version: Version.current, name: Self.hostName, driver: "crun | qemu | wasmtime", driverVersion: "",
-                storage: "dir", firewall: "nftables"),
+                storage: "dir", firewall: "nftables", addresses: { addresses.reachable }),
             kernels: Self.kernels(machines), logger: logger)
+        remote = RemoteListeners(door: door, tls: tls, addresses: addresses, logger: logger)
         self.depot = depot
         self.logger = logger
         self.store = store
@@ -104,6 +111,21 @@ struct Composition {
         let ipv4 = try options.subnet ?? SubnetChooser.ipv4(avoiding: used, using: &generator).description
         let ipv6 = try SubnetChooser.ipv6(avoiding: used, using: &generator).description
         return NetworkSpec(name: options.bridge, bridge: options.bridge, ipv4: ipv4, ipv6: ipv6)
+    }
+
+    /// The daemon's environment with the proxies that the settings name, for what fetches from the network.
+    private static func environment(_ store: StateStore) async throws -> [String: String] {
+        var environment = ProcessInfo.processInfo.environment
+        let settings = try await ServerSettings.stored(store)
+        for (key, variable) in [
+            ("core.proxy_http", "http_proxy"), ("core.proxy_https", "https_proxy"),
+            ("core.proxy_ignore_hosts", "no_proxy"),
+        ] {
+            guard let value = settings[key] else { continue }
+            environment[variable] = value
+            environment[variable.uppercased()] = value
+        }
+        return environment
     }
 
     private static func kernels(_ machines: MachineDriver) -> RESTDoor.Kernels {

@@ -20,17 +20,22 @@ struct Isled: AsyncParsableCommand {
     @OptionGroup var options: Options
 
     func run() async throws {
-        var logger = Logger(label: "isled") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = Logger.Level(rawValue: options.logLevel) ?? .info
+        let level = Logger.Level(rawValue: options.logLevel) ?? .info
+        let events = EventBus()
+        let logger = Logger(label: "isled") { label in
+            var stream = StreamLogHandler.standardError(label: label)
+            stream.logLevel = level
+            return MultiplexLogHandler([stream, EventLogHandler(events: events, logLevel: level)])
+        }
         do {
-            try await serve(logger)
+            try await serve(logger, events)
         } catch let error as EngineError {
             logger.critical("isled cannot go on: \(error)")
             throw ExitCode(1)
         }
     }
 
-    private func serve(_ logger: Logger) async throws {
+    private func serve(_ logger: Logger, _ events: EventBus) async throws {
         guard geteuid() == 0 else {
             throw EngineError(.permissionDenied, "isled must run as root", hint: "sudo isled, or use its systemd unit")
         }
@@ -40,10 +45,12 @@ struct Isled: AsyncParsableCommand {
         try Folders.make(layout)
         let locks = [try DaemonLock(folder: options.stateDir), try DaemonLock(folder: options.runDir)]
         let inherited = UnixListener.inherited()
-        let composition = try await Composition(options, logger: logger)
+        let composition = try await Composition(options, events: events, logger: logger)
         let listener: OwnedDescriptor
         do {
             try await composition.engine.start()
+            await composition.door.followSettings()
+            await composition.remote.begin(composition.engine)
             listener = try inherited.first ?? UnixListener.open(path: layout.socket, group: options.group)
         } catch {
             await composition.close()
@@ -53,6 +60,7 @@ struct Isled: AsyncParsableCommand {
             configuration: ServiceGroupConfiguration(
                 services: [
                     .init(service: composition.door.service(on: listener)),
+                    .init(service: RemoteAccess(listeners: composition.remote)),
                     .init(service: Readiness(logger: logger, socket: layout.socket)),
                     .init(service: Housekeeping()),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))

@@ -14,10 +14,12 @@ struct Call: Sendable {
 
     let request: Request
     let context: DoorContext
+    let caller: Caller
     private let query: [String: String]
 
-    init(_ request: Request, _ context: DoorContext) throws {
+    init(_ request: Request, _ context: DoorContext, _ caller: Caller) throws {
         self.request = request
+        self.caller = caller
         self.context = context
         query = try Self.parse(request.uri.query)
     }
@@ -57,6 +59,9 @@ struct Call: Sendable {
     }
 
     var project: String { query("project") ?? "default" }
+
+    /// What lists are about: a project, or nil for all that the caller may use.
+    var projectOrAll: String? { flag("all-projects") ? nil : project }
 
     /// The JSON body. Unknown fields are ignored; a key twice, too deep nesting and wrong types are refused.
     func decode<Value: Decodable>(_ type: Value.Type) async throws -> Value {

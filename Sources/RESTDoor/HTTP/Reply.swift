@@ -41,6 +41,9 @@ enum Reply {
         return Response(status: status, headers: [.contentType: json], body: bytes)
     }
 
+    /// For who is not known.
+    static func unauthorised() -> Response { error(.forbidden, "not authorized") }
+
     /// What becomes of a failure of a route.
     static func failure(_ error: any Error) -> Response {
         switch error {

@@ -58,18 +58,26 @@ extension API.Event {
         project = event.project
         switch event.topic {
         case .lifecycle:
-            metadata = .object([
-                "action": .string(event.action), "source": .string(event.source), "project": .string(event.project),
+            var members: [String: JSONValue] = [
+                "action": .string(event.action), "project": .string(event.project),
+                "source": .string(Path.scoped(event.source, event.project)),
                 "name": .string(event.source.split(separator: "/").last.map(String.init) ?? ""),
                 "context": .object(event.context.mapValues { JSONValue($0) }),
-            ])
+            ]
+            if let requestor = event.requestor {
+                members["requestor"] = [
+                    "username": .string(requestor.username), "protocol": .string(requestor.protocol),
+                    "address": .string(requestor.address),
+                ]
+            }
+            metadata = .object(members)
         case .operation:
             metadata = try operation.map { try JSONValue(encoding: API.Operation($0)) }
         case .logging:
             metadata = .object([
                 "message": .string(event.action),
                 "level": .string(event.context["level"]?.string ?? "info"),
-                "context": .object(event.context.mapValues { JSONValue($0) }),
+                "context": .object(event.context.filter { $0.key != "level" }.mapValues { JSONValue($0) }),
             ])
         }
     }

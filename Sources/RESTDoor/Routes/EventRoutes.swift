@@ -14,8 +14,18 @@ struct EventRoutes: Sendable {
     }
 
     private func listen(_ call: Call) throws -> Response {
-        let topics = try Self.topics(call.query("type"))
+        // The daemon's log tells of all projects.
+        let isAdministrator = call.caller.isAdministrator
+        let topics = try Self.topics(call.query("type")).filter { isAdministrator || $0 != .logging }
         let project = call.flag("all-projects") ? nil : call.query("project")
+        let requestor = call.caller.requestor
+        if let project, requestor?.mayUse(project) == false {
+            throw EngineError(.permissionDenied, "this client may not use the project \(Names.quoted(project))")
+        }
+        let isVisible: @Sendable (EngineEvent) -> Bool = { event in
+            topics.contains(event.topic) && (project == nil || event.project == project || event.topic == .logging)
+                && requestor?.mayUse(event.project) ?? true
+        }
         let operations = door.engine.operations
         // From now on and not from the 101 on: what the client does next is among them.
         let events = door.engine.events.subscribe()
@@ -24,10 +34,11 @@ struct EventRoutes: Sendable {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { while try await socket.receive() != nil {} }
                     group.addTask {
-                        for await event in events
-                        where topics.contains(event.topic) && (project == nil || event.project == project) {
+                        for await event in events where isVisible(event) {
                             // Gone when it was forgotten meanwhile; the event of its end came before.
                             let operation = event.topic == .operation ? try? await operations.get(event.action) : nil
+                            // The secret of a token is for those who may issue one.
+                            if operation?.class == .token, requestor?.projects != nil { continue }
                             let message = try Reply.encode(try API.Event(event, operation: operation))
                             try await socket.send(text: String(decoding: message, as: UTF8.self))
                         }

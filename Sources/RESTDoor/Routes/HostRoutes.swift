@@ -14,40 +14,17 @@ struct HostRoutes: Sendable {
     let door: DoorParts
 
     func add(to table: RouteTable) {
-        table.add("/1.0/resources", [.get: { _ in try Reply.sync(resources) }])
-        table.add("/1.0/metrics", [.get: { _ in await metrics() }])
+        table.add("/1.0/resources", [.get: { _ in try Reply.sync(HostResources.read()) }])
+        table.add("/1.0/metrics", [.get: { try await metrics($0) }])
         table.add("/1.0/doctor", [.get: { _ in try await doctor() }])
         table.add("/1.0/kernels", [.get: { try await kernels($0) }, .post: { try await fetchKernel($0) }])
         table.add("/1.0/kernels/:version", [.delete: { try await removeKernel($0) }])
     }
 
-    private var resources: API.Resources {
-        var resources = API.Resources()
-        var name = utsname()
-        uname(&name)
-        resources.cpu.architecture = withUnsafeBytes(of: &name.machine) {
-            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        let count = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        resources.cpu.total = count
-        var socket = API.Resources.Socket()
-        socket.cores = (0..<count).map { index in
-            var thread = API.Resources.Thread()
-            thread.id = index
-            var core = API.Resources.Core()
-            core.core = index
-            core.threads = [thread]
-            return core
-        }
-        resources.cpu.sockets = [socket]
-        let page = Int64(sysconf(Int32(_SC_PAGESIZE)))
-        resources.memory.total = Int64(sysconf(Int32(_SC_PHYS_PAGES))) * page
-        resources.memory.used = resources.memory.total - Int64(sysconf(Int32(_SC_AVPHYS_PAGES))) * page
-        return resources
-    }
-
     /// Prometheus text, with the names that LXD's metrics have.
-    private func metrics() async -> Response {
+    private func metrics(_ call: Call) async throws -> Response {
+        let isOpen = await door.engine.settings.flag("core.metrics_authentication") == false
+        try AccessRules.checkMetrics(call, isOpen: isOpen)
         var lines: [String] = []
         func metric(_ name: String, _ type: String, _ help: String, _ values: [(InstanceView, Int64?)]) {
             lines += ["# HELP \(name) \(help)", "# TYPE \(name) \(type)"]
@@ -58,7 +35,7 @@ struct HostRoutes: Sendable {
                 )
             }
         }
-        let views = await door.engine.instances.list(withUsage: true).filter { $0.pid != nil }
+        let views = await door.engine.instances.list(project: nil, withUsage: true).filter { $0.pid != nil }
         metric("lxd_procs_total", "gauge", "The number of running processes.", views.map { ($0, $0.usage?.processes) })
         metric(
             "lxd_memory_RSS_bytes", "gauge", "The amount of memory in use.", views.map { ($0, $0.usage?.memory) })
@@ -70,7 +47,7 @@ struct HostRoutes: Sendable {
             lines.append("lxd_cpu_seconds_total{\(labels)} \(Double(used) / 1e9)")
         }
         lines += ["# HELP lxd_instances The number of instances.", "# TYPE lxd_instances gauge"]
-        lines.append("lxd_instances \(await door.engine.instances.list().count)")
+        lines.append("lxd_instances \(await door.engine.instances.list(project: nil).count)")
         return Response(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4"],
             body: ResponseBody(byteBuffer: ByteBuffer(string: lines.joined(separator: "\n") + "\n")))

@@ -40,10 +40,10 @@ struct InstanceRoutes: Sendable {
             case "virtual-machines": "virtual-machine"
             default: call.query("instance-type")
             }
-        let views = await instances.list(project: call.project, withUsage: recursion == 2)
+        let views = await instances.list(project: call.projectOrAll, withUsage: recursion == 2)
         let rendered = views.map { API.Instance($0, full: recursion == 2) }
             .filter { (type == nil || $0.type == type) && filter.matches($0) }
-        if recursion == 0 { return try Reply.sync(rendered.map { "/1.0/\(root)/\($0.name)" }) }
+        if recursion == 0 { return try Reply.sync(rendered.map { Path.scoped("/1.0/\(root)/\($0.name)", $0.project) }) }
         return try Reply.sync(rendered)
     }
 

@@ -16,7 +16,7 @@ struct NetworkRoutes: Sendable {
             "/1.0/networks/:name",
             [
                 .get: { try await get($0) }, .put: { try await change($0) }, .patch: { try await change($0) },
-                .delete: { try await delete($0) },
+                .post: { try await rename($0) }, .delete: { try await delete($0) },
             ])
         table.add("/1.0/networks/:name/leases", [.get: { try await leases($0) }])
         table.add("/1.0/networks/:name/state", [.get: { try await state($0) }])
@@ -32,7 +32,7 @@ struct NetworkRoutes: Sendable {
 
     private func get(_ call: Call) async throws -> Response {
         let network = await render(try await networks.get(try call.parameter("name")))
-        return try Reply.sync(network, etag: try ETag.of(network.config))
+        return try Reply.sync(network, etag: try ETag.of(network.changeable))
     }
 
     private func render(_ spec: NetworkSpec) async -> API.Network {
@@ -47,7 +47,7 @@ struct NetworkRoutes: Sendable {
             devices.values.contains { $0["type"] == "nic" && ($0["network"] ?? $0["parent"]) == network }
         }
         let instances = await door.users { uses($0.expanded.devices) }
-        let profiles = await door.engine.profiles.list().filter { uses($0.devices) }.map { "/1.0/profiles/\($0.name)" }
+        let profiles = await door.engine.profiles.all().filter { uses($0.devices) }.map { Path.profile($0) }
         return instances + profiles
     }
 
@@ -61,16 +61,21 @@ struct NetworkRoutes: Sendable {
         let name = try call.parameter("name")
         let put = try await call.decode(API.NetworkPut.self)
         let network = await render(try await networks.get(name))
-        try call.checkPrecondition(try ETag.of(network.config))
-        let wanted =
-            call.request.method == .patch
-            ? network.config.merging(put.config ?? [:]) { $1 } : put.config ?? network.config
-        guard wanted == network.config else {
-            throw EngineError(
-                .unsupported, "the settings of network \(Names.quoted(name)) cannot change",
-                hint: "delete it and create it anew")
-        }
+        try call.checkPrecondition(try ETag.of(network.changeable))
+        let isPatch = call.request.method == .patch
+        var config = isPatch ? network.config.merging(put.config ?? [:]) { $1 } : put.config ?? [:]
+        // The bridge stays what it is when it is not named.
+        if config["bridge.name"] == nil { config["bridge.name"] = network.config["bridge.name"] }
+        let description = put.description ?? (isPatch ? network.description : "")
+        try await networks.update(try NetworkSpec(name: name, description: description, config: config))
         return try Reply.done()
+    }
+
+    private func rename(_ call: Call) async throws -> Response {
+        let name = try call.parameter("name")
+        let post = try await call.decode(API.RenamePost.self)
+        try await networks.rename(name, to: post.name, usedBy: await users(of: name))
+        return try Reply.created("/1.0/networks/\(post.name)")
     }
 
     private func delete(_ call: Call) async throws -> Response {
@@ -102,6 +107,13 @@ struct NetworkRoutes: Sendable {
             }
             state.addresses.append(API.Address(family, String(parts[0]), prefix))
         }
+        let link = "/sys/class/net/\(network.bridge)"
+        state.hwaddr = KernelFile.text(link + "/address") ?? ""
+        func count(_ name: String) -> Int64 { KernelFile.number("\(link)/statistics/\(name)") ?? 0 }
+        state.counters.bytesReceived = count("rx_bytes")
+        state.counters.bytesSent = count("tx_bytes")
+        state.counters.packetsReceived = count("rx_packets")
+        state.counters.packetsSent = count("tx_packets")
         return try Reply.sync(state)
     }
 }

@@ -19,7 +19,7 @@ struct OperationRoutes: Sendable {
 
     /// By state, as LXD sorts them: `running`, `success`, `failure`, …
     private func list(_ call: Call) async throws -> Response {
-        let records = await operations.list()
+        let records = await operations.list(project: call.projectOrAll)
         let byStatus = Dictionary(grouping: records) { $0.status.rawValue.lowercased() }
         if try call.recursion == 0 {
             return try Reply.sync(byStatus.mapValues { $0.map { "/1.0/operations/\($0.id)" } })

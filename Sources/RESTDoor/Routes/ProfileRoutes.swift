@@ -19,21 +19,24 @@ struct ProfileRoutes: Sendable {
             ])
     }
 
-    private func users(of name: String) async -> [String] {
-        await door.users { $0.record.profiles.contains(name) }
+    private var changes: ProfileChanges { door.engine.profileChanges }
+
+    private func users(of record: ProfileRecord) async -> [String] {
+        await changes.users(of: record.name, project: record.project).map { Path.instance($0.record) }
     }
 
     private func list(_ call: Call) async throws -> Response {
-        let records = await profiles.list(project: call.project)
-        if try call.recursion == 0 { return try Reply.sync(records.map { "/1.0/profiles/\($0.name)" }) }
+        let records =
+            call.projectOrAll == nil ? await profiles.all() : await profiles.list(project: call.project)
+        if try call.recursion == 0 { return try Reply.sync(records.map { Path.profile($0) }) }
         var rendered: [API.Profile] = []
-        for record in records { rendered.append(API.Profile(record, usedBy: await users(of: record.name))) }
+        for record in records { rendered.append(API.Profile(record, usedBy: await users(of: record))) }
         return try Reply.sync(rendered)
     }
 
     private func get(_ call: Call) async throws -> Response {
         let record = try await profiles.get(try call.parameter("name"), project: call.project)
-        let profile = API.Profile(record, usedBy: await users(of: record.name))
+        let profile = API.Profile(record, usedBy: await users(of: record))
         return try Reply.sync(profile, etag: try ETag.of(profile.changeable))
     }
 
@@ -52,7 +55,7 @@ struct ProfileRoutes: Sendable {
         record.description = put.description ?? ""
         record.config = put.config ?? [:]
         record.devices = put.devices ?? [:]
-        try await profiles.update(record)
+        try await changes.update(record)
         return try Reply.done()
     }
 
@@ -62,7 +65,7 @@ struct ProfileRoutes: Sendable {
         if let description = patch.description { record.description = description }
         record.config = record.config.merging(patch.config ?? [:]) { $1 }.filter { !$0.value.isEmpty }
         record.devices = record.devices.merging(patch.devices ?? [:]) { $1 }.filter { !$0.value.isEmpty }
-        try await profiles.update(record)
+        try await changes.update(record)
         return try Reply.done()
     }
 
@@ -75,25 +78,14 @@ struct ProfileRoutes: Sendable {
     private func rename(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let post = try await call.decode(API.RenamePost.self)
-        guard name != "default" else {
-            throw EngineError(.permissionDenied, "the profile 'default' cannot be renamed")
-        }
-        let users = await users(of: name)
-        guard users.isEmpty else {
-            throw EngineError(
-                .conflict, "profile \(Names.quoted(name)) is used by \(users.joined(separator: ", "))",
-                hint: "take it from those instances first")
-        }
-        var record = try await profiles.get(name, project: call.project)
-        record.name = post.name
-        try await profiles.create(record)
-        try await profiles.delete(name, project: call.project, usedBy: [])
+        try await changes.rename(name, to: post.name, project: call.project)
         return try Reply.created("/1.0/profiles/\(post.name)")
     }
 
     private func delete(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
-        try await profiles.delete(name, project: call.project, usedBy: await users(of: name))
+        let users = await users(of: try await profiles.get(name, project: call.project))
+        try await profiles.delete(name, project: call.project, usedBy: users)
         return try Reply.done()
     }
 }

@@ -13,7 +13,12 @@ struct ServerRoutes: Sendable {
 
     /// What was added to the API since LXD's 1.0 that clients look for, and Isle's own.
     static let extensions = [
-        "storage", "network", "profile_description", "etag", "patch", "image_create_aliases", "event_lifecycle",
+        "storage", "network", "profile_description", "profile_usedby", "https_allowed_credentials",
+        "certificate_update", "certificate_project", "certificate_token", "certificate_self_renewal", "projects",
+        "projects_limits", "projects_limits_disk", "projects_limits_instances", "projects_restrictions",
+        "projects_restricted_backups_and_snapshots", "project_usage", "network_forward", "warnings",
+        "metrics_authentication", "etag",
+        "patch", "image_create_aliases", "event_lifecycle",
         "event_lifecycle_requestor", "operation_description", "instances", "container_push", "container_exec_recording",
         "container_exec_user_group_cwd", "container_exec_signal_handling", "exec_fd", "console", "network_leases",
         "network_state", "network_nat", "network_description", "resources", "storage_api_volume_rename",
@@ -25,7 +30,7 @@ struct ServerRoutes: Sendable {
         "instance_allow_inconsistent_copy", "image_force_refresh",
         "image_compression_algorithm", "image_source_project", "image_types", "image_profiles",
         "image_copy_profile", "images_push_relay", "isle_image_commit", "isle_image_convert", "isle_image_build",
-        "isle_kinds",
+        "isle_openapi", "isle_kinds",
         "isle_attach", "isle_logs", "isle_wait", "isle_doctor",
         "isle_kernels", "isle_oci_images",
         "isle_image_history", "isle_image_prune", "isle_image_push", "isle_published_ports",
@@ -35,32 +40,38 @@ struct ServerRoutes: Sendable {
         table.add("/", [.get: { _ in try Reply.sync(["/1.0"]) }])
         table.add(
             "/1.0", [.get: { try await get($0) }, .put: { try await change($0) }, .patch: { try await change($0) }])
-        table.add("/1.0/projects", [.get: { try projects($0) }])
-        table.add("/1.0/projects/:name", [.get: { try project($0) }])
         table.add("/1.0/cluster", [.get: { _ in try Reply.sync(cluster) }])
-        table.add("/1.0/certificates", [.get: { _ in try Reply.sync([String]()) }])
-        table.add("/1.0/warnings", [.get: { _ in try Reply.sync([String]()) }])
     }
 
     private func get(_ call: Call) async throws -> Response {
+        guard call.caller.isClient else {
+            var server = API.ServerUntrusted()
+            server.apiExtensions = Self.extensions + InstanceExtensions.names
+            return try Reply.sync(server)
+        }
         var server = API.Server()
         server.apiExtensions = Self.extensions + InstanceExtensions.names
-        server.environment = environment
-        server.config = [:]
-        return try Reply.sync(server, etag: try ETag.of(API.ServerPut()))
+        server.environment = await environment(call)
+        // The settings are the administrators' affair.
+        server.config = call.caller.isAdministrator ? await door.engine.settings.shown() : [:]
+        return try Reply.sync(server, etag: try ETag.of(server.config))
     }
 
-    /// The daemon has no settings of its own that change while it runs.
     private func change(_ call: Call) async throws -> Response {
         let put = try await call.decode(API.ServerPut.self)
-        guard let key = put.config.keys.sorted().first(where: { !$0.hasPrefix("user.") }) else {
-            return try Reply.done()
+        try await door.engine.settings.change(put.config, replacing: call.request.method == .put) { current in
+            try call.checkPrecondition(try ETag.of(current))
         }
-        throw EngineError(.invalidArgument, "unknown server key \(Names.quoted(key))")
+        return try Reply.done()
     }
 
-    private var environment: API.ServerEnvironment {
+    private func environment(_ call: Call) async -> API.ServerEnvironment {
         var environment = API.ServerEnvironment()
+        environment.project = call.project
+        environment.addresses = await door.server.addresses()
+        if let certificate = door.engine.serverCertificate {
+            (environment.certificate, environment.certificateFingerprint) = (certificate.pem, certificate.fingerprint)
+        }
         var name = utsname()
         uname(&name)
         func text(_ field: some Any) -> String {
@@ -101,30 +112,6 @@ struct ServerRoutes: Sendable {
         return values
     }()
 
-    // One project and no cluster: LXD's clients ask for both before they do anything.
-
-    private func projects(_ call: Call) throws -> Response {
-        if try call.recursion == 0 { return try Reply.sync(["/1.0/projects/default"]) }
-        return try Reply.sync([defaultProject])
-    }
-
-    private func project(_ call: Call) throws -> Response {
-        let name = try call.parameter("name")
-        guard name == "default" else {
-            throw EngineError(.notFound, "project \(Names.quoted(name)) does not exist")
-        }
-        return try Reply.sync(defaultProject)
-    }
-
-    private var defaultProject: JSONValue {
-        [
-            "name": "default", "description": "The only project",
-            "config": [
-                "features.images": "true", "features.profiles": "true", "features.storage.volumes": "true",
-                "features.networks": "true",
-            ], "used_by": [],
-        ]
-    }
-
+    /// One host: LXD's clients ask before they do anything.
     private var cluster: JSONValue { ["server_name": "", "enabled": false, "member_config": []] }
 }

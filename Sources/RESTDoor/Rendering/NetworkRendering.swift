@@ -1,0 +1,86 @@
+import DriverKit
+import Engine
+import Model
+import WireTypes
+
+extension API.Network {
+    init(_ network: NetworkSpec, usedBy: [String], ports: [API.PublishedPort]) {
+        self.init()
+        name = network.name
+        description = network.description ?? ""
+        type = "bridge"
+        managed = true
+        status = "Created"
+        config = [
+            "ipv4.address": network.ipv4 ?? "none", "ipv4.nat": network.ipv4NAT ? "true" : "false",
+            "ipv6.address": network.ipv6 ?? "none", "ipv6.nat": network.ipv6NAT ? "true" : "false",
+            "dns.domain": network.domain, "bridge.name": network.bridge,
+        ].merging(network.userKeys ?? [:]) { $1 }
+        if let mtu = network.mtu { config["bridge.mtu"] = String(mtu) }
+        self.usedBy = usedBy
+        self.ports = ports
+        locations = ["none"]
+    }
+
+    /// What a PUT may change, for the ETag.
+    var changeable: API.NetworkPut {
+        var put = API.NetworkPut()
+        (put.config, put.description) = (config, description)
+        return put
+    }
+}
+
+extension NetworkSpec {
+    /// Keys with a meaning; those below `user.` are free.
+    private static let known = [
+        "ipv4.address", "ipv4.nat", "ipv6.address", "ipv6.nat", "bridge.mtu", "dns.domain", "bridge.name",
+    ]
+
+    /// Reads LXD's keys. Errors name the key.
+    init(_ post: API.NetworksPost) throws {
+        guard post.type.isEmpty || post.type == "bridge" else {
+            throw EngineError(
+                .unsupported, "network type \(Names.quoted(post.type)) is not offered", hint: "use 'bridge'")
+        }
+        try self.init(name: post.name, description: post.description, config: post.config)
+    }
+
+    init(name: String, description: String, config: [String: String]) throws {
+        if let unknown = config.keys.sorted().first(where: { !Self.known.contains($0) && !$0.hasPrefix("user.") }) {
+            throw EngineError(
+                .invalidArgument, "unknown network key \(Names.quoted(unknown))",
+                hint: "known: \(Self.known.joined(separator: ", ")), user.*")
+        }
+        func address(_ key: String) throws -> String? {
+            guard let value = config[key], !value.isEmpty, value != "none" else { return nil }
+            guard IPPrefix(value) != nil else {
+                throw EngineError(
+                    .invalidArgument, "\(key)=\(Names.quoted(value)) is not a gateway with a prefix length",
+                    hint: "as 10.80.0.1/24 or fd42:1::1/64, or none")
+            }
+            return value
+        }
+        func flag(_ key: String) throws -> Bool {
+            switch config[key] ?? "true" {
+            case "true", "1", "yes", "on": return true
+            case "false", "0", "no", "off", "": return false
+            case let value: throw EngineError(.invalidArgument, "\(key)=\(Names.quoted(value)) is not true or false")
+            }
+        }
+        var mtu: Int?
+        if let text = config["bridge.mtu"], !text.isEmpty {
+            guard let value = Int(text), (1280...65_535).contains(value) else {
+                throw EngineError(.invalidArgument, "bridge.mtu=\(Names.quoted(text)) is not 1280 to 65535")
+            }
+            mtu = value
+        }
+        let domain = config["dns.domain"].flatMap { $0.isEmpty ? nil : $0 } ?? "isle"
+        let bridge = config["bridge.name"].flatMap { $0.isEmpty ? nil : $0 } ?? name
+        self.init(
+            name: name, bridge: bridge, ipv4: try address("ipv4.address"), ipv4NAT: try flag("ipv4.nat"),
+            ipv6: try address("ipv6.address"), ipv6NAT: try flag("ipv6.nat"), mtu: mtu, domain: domain)
+        self.description = description.isEmpty ? nil : description
+        let own = config.filter { $0.key.hasPrefix("user.") && !$0.value.isEmpty }
+        userKeys = own.isEmpty ? nil : own
+    }
+}

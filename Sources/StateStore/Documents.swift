@@ -1,0 +1,42 @@
+internal import GRDB
+import Model
+
+/// Collections of small records that are only ever looked up by name: certificates, projects, warnings, ACLs.
+extension StateStore {
+    /// Every readable record of the collection by name, and the names of those that cannot be read: they are kept.
+    public func documents<T: Decodable & Sendable>(_ collection: String, _ type: T.Type) async throws
+        -> (records: [T], unreadable: [String])
+    {
+        try await read { db in
+            var records: [T] = []
+            var unreadable: [String] = []
+            for row in try Row.fetchAll(
+                db, sql: "SELECT name, document FROM document WHERE collection = ? ORDER BY name",
+                arguments: [collection])
+            {
+                do { records.append(try Document.decode(type, row["document"])) } catch is DecodingError {
+                    unreadable.append(row["name"])
+                }
+            }
+            return (records, unreadable)
+        }
+    }
+
+    /// Stores a record under its name, in place of an older one.
+    public func saveDocument(_ collection: String, _ name: String, _ record: some Encodable & Sendable) async throws {
+        try await write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO document (collection, name, document) VALUES (?, ?, ?)
+                    ON CONFLICT (collection, name) DO UPDATE SET document = excluded.document
+                    """, arguments: [collection, name, try Document.encode(record)])
+        }
+    }
+
+    public func deleteDocument(_ collection: String, _ name: String) async throws {
+        try await write { db in
+            try db.execute(
+                sql: "DELETE FROM document WHERE collection = ? AND name = ?", arguments: [collection, name])
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import DriverKit
+import Foundation
+import Model
+import Testing
+
+@testable import CertificateKit
+
+@Suite struct CertificateTests {
+    private func inFolder(_ body: (String) throws -> Void) throws {
+        let folder = NSTemporaryDirectory() + "isle-cert-\(UInt32.random(in: .min ... .max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try body(folder)
+    }
+
+    @Test func identityIsMadeOnceAndKept() throws {
+        try inFolder { folder in
+            let first = try ServerIdentity(folder: folder, name: "host", addresses: ["10.1.2.3"])
+            let again = try ServerIdentity(folder: folder, name: "other")
+            #expect(first.certificate == again.certificate)
+            #expect(first.certificate.commonName == "root@host")
+            #expect(first.certificate.fingerprint.count == 64)
+            let years = (first.certificate.notAfter - first.certificate.notBefore) / 31_557_600
+            #expect((9.9...10.1).contains(years))
+            let mode = try FileManager.default.attributesOfItem(atPath: folder + "/server.key")[.posixPermissions]
+            #expect(mode as? Int == 0o600)
+        }
+    }
+
+    @Test func halfAnIdentityIsRefusedAndNotReplaced() throws {
+        try inFolder { folder in
+            _ = try ServerIdentity(folder: folder, name: "host")
+            try FileManager.default.removeItem(atPath: folder + "/server.key")
+            #expect(throws: EngineError.self) { try ServerIdentity(folder: folder, name: "host") }
+            #expect(!FileManager.default.fileExists(atPath: folder + "/server.key"))
+        }
+    }
+
+    @Test func pemAndBase64AreTheSame() throws {
+        let pem = try ServerIdentity.make(name: "host", addresses: []).certificate
+        let bare = pem.split(separator: "\n").filter { !$0.hasPrefix("-----") }.joined()
+        #expect(try CertificateReader.read(pem) == CertificateReader.read(bare))
+    }
+
+    @Test(arguments: ["", "x", "AAAA", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
+    func whatIsNoCertificateIsRefused(_ text: String) {
+        #expect(throws: EngineError.self) { try CertificateReader.read(text) }
+    }
+
+    @Test func aKeyIsNoCertificate() throws {
+        let key = try ServerIdentity.make(name: "host", addresses: []).key
+        #expect(throws: EngineError.self) { try CertificateReader.read(key) }
+    }
+
+    @Test func passwords() throws {
+        try inFolder { folder in
+            let trust = ServerTrust(try ServerIdentity(folder: folder, name: "host"))
+            let hash = try trust.hash(password: "secret")
+            #expect(!hash.contains("secret"))
+            #expect(trust.verify(password: "secret", hash: hash))
+            #expect(!trust.verify(password: "Secret", hash: hash))
+            #expect(!trust.verify(password: "", hash: hash))
+            #expect(!trust.verify(password: "secret", hash: "scrypt:x"))
+        }
+    }
+}
