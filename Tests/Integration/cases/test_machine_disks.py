@@ -169,14 +169,16 @@ def test_kvm_leaves_its_device_alone(env):
     if not os.path.exists("/dev/kvm"):
         raise Skip("no /dev/kvm")
     before = modes()
-    disk = images.boot_disk(env.folder / "kvm.raw", "BOOTED\r\n")
+    disk = convert(images.boot_disk(env.folder / "kvm.raw", "BOOTED\r\n"), env.folder / "kvm.qcow2", "qcow2")
     isle = env.daemon.isle
-    # QEMU itself starts also under a KVM that does not run guests.
-    isle("launch", disk, "server", "-c", "machine.acceleration=kvm", timeout=60)
-    pid = hypervisor("server")
-    own = os.stat(f"/proc/{pid}/root/dev/kvm")
-    assert stat.S_IMODE(own.st_mode) == 0o600 and own.st_uid == int(fields(pid)["Uid"][0]), own
+    result = isle("launch", disk, "server", "-c", "machine.acceleration=kvm", timeout=60, check=False)
+    # A KVM that does not run guests may end QEMU, but later than at the opening of its device.
+    assert "Permission denied" not in result.err and "Could not access KVM" not in result.err, result
     assert modes() == before
+    if result.code == 0:
+        pid = hypervisor("server")
+        own = os.stat(f"/proc/{pid}/root/dev/kvm")
+        assert stat.S_IMODE(own.st_mode) == 0o600 and own.st_uid == int(fields(pid)["Uid"][0]), own
     isle("delete", "--force", "server")
     assert modes() == before
 
