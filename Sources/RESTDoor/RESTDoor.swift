@@ -184,6 +184,16 @@ struct DoorParts: Sendable {
         return try Reply.operation(API.Operation(record))
     }
 
+    /// `notFound` for a stranger to whom the image is not public, unless the request has a secret that was made for it.
+    /// - Parameter use: the secret is good no more.
+    func admit(_ call: Call, _ image: String, use: Bool = false) async throws {
+        guard case .stranger = call.caller else { return }
+        let secret = call.query("secret")
+        guard try await engine.images.admits(image, project: call.project, secret: secret, use: use) else {
+            throw EngineError(.notFound, "image \(Names.quoted(image)) does not exist")
+        }
+    }
+
     /// Paths of the instances for which `test` holds, in all projects that the caller may use.
     func users(where test: @Sendable (InstanceView) -> Bool) async -> [String] {
         await engine.instances.views(where: test).map { Path.instance($0.record) }

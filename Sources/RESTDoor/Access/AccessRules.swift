@@ -9,6 +9,8 @@ enum RouteAccess: String, Sendable {
     case client
     /// A trusted client that may use the request's project.
     case project
+    /// As `project`; a stranger too, whom the route shows what is public.
+    case published
     /// As `project`, and it may ask for all projects, which are then those it may use.
     case projects
     /// A trusted client that is not confined to projects.
@@ -36,8 +38,8 @@ enum AccessRules {
         case "projects", "networks", "network-acls": return isReading ? .client : .administrator
         case "images":
             // The store is one for all projects: who is confined to some may add to it, not change what is there.
-            if rest.isEmpty { return method == .delete ? .administrator : .project }
-            return isReading ? .project : .administrator
+            if isReading { return Self.published.contains(path) ? .published : .project }
+            return rest.isEmpty && method == .post ? .project : .administrator
         case "storage-pools":
             if rest.count >= 2, rest[1] == "volumes" { return .project }
             return isReading ? .client : .administrator
@@ -47,13 +49,19 @@ enum AccessRules {
         }
     }
 
+    private static let published: Set<String> = [
+        "/1.0/images", "/1.0/images/:image", "/1.0/images/:image/export", "/1.0/images/aliases",
+        "/1.0/images/aliases/:alias",
+    ]
+
     /// Throws unless the caller may use the route with this request.
     static func check(_ call: Call, _ access: RouteAccess) throws {
         switch access {
         case .anyone: return
         case .administrator: try checkAdministrator(call)
         case .client: try checkClient(call)
-        case .project:
+        case .project, .published:
+            if access == .published, case .stranger = call.caller { return }
             try checkClient(call)
             guard !call.caller.isAdministrator else { return }
             guard !call.flag("all-projects") else {

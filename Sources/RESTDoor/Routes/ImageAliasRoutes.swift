@@ -22,7 +22,9 @@ struct ImageAliasRoutes: Sendable {
     }
 
     private func list(_ call: Call) async throws -> Response {
-        let views = try await images.list(project: call.project)
+        let views = try await images.list(project: call.project).filter {
+            call.caller.isClient || API.Image($0, project: call.project).isPublic
+        }
         let entries = views.flatMap { view in
             view.aliases.map { Self.entry($0.name, view, $0.description) }
                 + view.references.map { Self.entry($0, view) }
@@ -32,6 +34,7 @@ struct ImageAliasRoutes: Sendable {
     }
 
     private func get(_ call: Call) async throws -> Response {
+        try await door.admit(call, try call.parameter("alias"))
         let entry = try await entry(call)
         return try Reply.sync(entry, etag: try ETag.of(entry))
     }

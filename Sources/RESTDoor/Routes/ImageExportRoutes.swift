@@ -18,6 +18,7 @@ struct ImageExportRoutes: Sendable {
     /// SHA-256 is the fingerprint. An image without such files is given as an OCI layout.
     private func export(_ call: Call) async throws -> Response {
         let name = try call.parameter("image")
+        try await door.admit(call, name, use: true)
         let view = try await images.get(name, project: call.project)
         let text = call.query("format")
         if text == "lxd" || (text == nil && view.record.bundle != nil) { return try await bundle(call, view.record) }

@@ -21,7 +21,9 @@ struct ImageFileRoutes: Sendable {
         let project = call.flag("all-projects") ? nil : call.project
         let rendered = try await images.list(project: project)
             .map { API.Image($0, project: project ?? $0.record.projects?.first ?? "default") }
-            .filter { filter.matches($0) }.sorted { $0.fingerprint < $1.fingerprint }
+            .filter { filter.matches($0) && ($0.isPublic || call.caller.isClient) }.sorted {
+                $0.fingerprint < $1.fingerprint
+            }
         if try call.recursion == 0 { return try Reply.sync(rendered.map { "/1.0/images/\($0.fingerprint)" }) }
         return try Reply.sync(rendered)
     }

@@ -31,6 +31,7 @@ struct ImageRoutes: Sendable {
     }
 
     private func get(_ call: Call) async throws -> Response {
+        try await door.admit(call, try call.parameter("image"))
         let image = API.Image(try await view(call), project: call.project)
         return try Reply.sync(image, etag: try ETag.of(image.changeable))
     }
