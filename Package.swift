@@ -76,6 +76,7 @@ let package = Package(
         module("DriverKit", ["Model"]),
         // Mechanisms: one each, usable alone
         .target(name: "CHost"),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(name: "CWasmtime"),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "CNftables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
@@ -135,7 +136,8 @@ let package = Package(
         module("Client", ["Model", "WireTypes", "CHost"]),
         // Programs
         module("CLIKit", ["WireTypes"]),
-        program("isle", ["Client", "CLIKit", "Model", "WireTypes", "CHost", argumentParser]),
+        module("StackKit", ["CLIKit", "WireTypes", "CYAML"]),
+        program("isle", ["Client", "CLIKit", "StackKit", "Model", "WireTypes", "CHost", argumentParser]),
         program(
             "isled",
             [
@@ -159,6 +161,7 @@ let package = Package(
         tests("Engine", ["Model", "DriverKit", "StateStore", "EngineTesting", logging, grdb]),
         tests("Client", ["WireTypes", "Model", "CHost", "isle"]),
         tests("CLIKit", ["WireTypes"]),
+        tests("StackKit", ["CLIKit", "WireTypes"]),
         tests("LinuxHost", ["Model", "CHost"]),
         tests("WireTypes"),
         tests(

@@ -23,6 +23,7 @@ extension BridgeNetwork {
                 if let network = networks[spec.name] { try synchroniseNames(network) }
             }
         }
+        attempt("names across networks") { try shareNames() }
         retire(links, besides: Set(found.values.map(\.link.name)), of: wanted)
         if let first = failures.first {
             for failure in failures { log.error("\(failure)") }
@@ -92,7 +93,7 @@ extension BridgeNetwork {
         let own = attachments.values.filter { $0.checked.endpoint.network == network.managed.spec.name }
         let files = Set(own.map(\.checked.key.fileName))
         for attachment in own { try announce(attachment.checked, network) }
-        for file in NetworkFolder.names(in: network.folder.hosts) where !files.contains(file) {
+        for file in NetworkFolder.names(in: network.folder.hosts) where !files.contains(file) && !Self.isForeign(file) {
             try network.folder.removeFile(network.folder.hosts + "/" + file)
         }
         let reserved = Set(own.filter(\.checked.endpoint.configuredByGuest).map(\.checked.key.fileName))

@@ -16,6 +16,8 @@ extension BridgeNetwork {
             } catch let error as NetlinkError where error.isAlreadyThere {
                 // The other end of an earlier link of this endpoint is still in the same namespace.
                 guard let previous else {
+                    // One that was disconnected just now is on its way out: the kernel takes tens of milliseconds.
+                    if let link = try retry(connection) { return link }
                     throw EngineError(
                         .conflict,
                         "the network namespace of instance \(endpoint.hostname) has an interface "
@@ -25,6 +27,16 @@ extension BridgeNetwork {
                 return try connection.make(session())
             }
         }
+    }
+
+    private func retry(_ connection: VethConnection) throws -> HostLink? {
+        for _ in 0..<60 {
+            usleep(5_000)
+            do { return try connection.make(session()) } catch let error as NetlinkError where error.isAlreadyThere {
+                continue
+            }
+        }
+        return nil
     }
 
     public func tap(_ endpoint: NetworkEndpoint, owner: UInt32) throws -> String {
@@ -52,11 +64,13 @@ extension BridgeNetwork {
     }
 
     public func disconnect(_ endpoint: NetworkEndpoint) throws {
+        ready.remove(EndpointKey(endpoint))
         guard let attachment = attachments.removeValue(forKey: EndpointKey(endpoint)) else { return }
         sweeper.retire(attachment.link)
         guard let network = networks[attachment.checked.endpoint.network] else { return }
         do {
             try withdraw(attachment.checked, network)
+            try shareNames()
         } catch {
             throw Self.engineError(error, "endpoint \(endpoint.device) of instance \(endpoint.hostname)")
         }
@@ -114,6 +128,7 @@ extension BridgeNetwork {
             attachments[checked.key] = Attachment(checked: checked, link: link, reservations: reservations)
             do {
                 try announce(checked, network)
+                try shareNames()
                 try publish(checked.ports, network)
             } catch {
                 attachments[checked.key] = nil
@@ -155,7 +170,8 @@ extension BridgeNetwork {
                         + other.checked.endpoint.hostname,
                     hint: "choose another host port", resource: "port \(port)")
             }
-            if let same = kept.first(where: { $0.port.isBoundLike(port) }) {
+            let sharers = attachments.values.flatMap(\.reservations).filter { $0.port.service == port.service }
+            if let same = (kept + (port.service == nil ? [] : sharers)).first(where: { $0.port.isBoundLike(port) }) {
                 reservations.append(same)
             } else {
                 reservations.append(try PortReservation(port, for: checked.endpoint.hostname))
@@ -179,11 +195,15 @@ extension BridgeNetwork {
         guard !ports.isEmpty else { return }
         let table = FirewallTable(network: network.managed)
         do {
-            try nftables().run(table.add(ports))
+            let shared = ports.contains { $0.service != nil }
+            try nftables().run(
+                table.add(ports.filter { $0.service == nil })
+                    + (shared ? table.balance(sharedPorts(of: network.managed.spec.name)) : ""))
         } catch {
             // The table is not as we left it: whoever flushed the ruleset took the other ports away too.
             log.warning("firewall table \(network.managed.table) is made anew: \(error)")
-            try nftables().run(table.replace(ports: self.ports(of: network.managed.spec.name)))
+            let name = network.managed.spec.name
+            try nftables().run(table.replace(ports: self.ports(of: name), shared: sharedPorts(of: name)))
         }
     }
 
@@ -197,11 +217,13 @@ extension BridgeNetwork {
         }
         guard !checked.ports.isEmpty else { return }
         let table = FirewallTable(network: network.managed)
+        let own = checked.ports.filter { $0.service == nil }
+        let rest = sharedPorts(of: network.managed.spec.name).filter { !checked.ports.contains($0) }
         do {
-            try nftables().run(table.delete(checked.ports))
+            try nftables().run(table.delete(own) + (own.count < checked.ports.count ? table.balance(rest) : ""))
         } catch {
-            let rest = ports(of: network.managed.spec.name).filter { !checked.ports.contains($0) }
-            try nftables().run(table.replace(ports: rest))
+            let others = ports(of: network.managed.spec.name).filter { !checked.ports.contains($0) }
+            try nftables().run(table.replace(ports: others, shared: rest))
         }
     }
 }

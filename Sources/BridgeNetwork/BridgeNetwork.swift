@@ -65,6 +65,10 @@ public actor BridgeNetwork: NetworkDriver {
     private var openNftables: Nftables?
     var networks: [String: Network] = [:]
     var attachments: [EndpointKey: Attachment] = [:]
+    /// What the files of foreign names hold, by network and file.
+    var foreign: [String: [String: String]] = [:]
+    /// Endpoints that connections to shared ports may lead to.
+    var ready: Set<EndpointKey> = []
     let sweeper: LinkSweeper
     /// Looks after the firewall while a network is up.
     var firewallWatch: Task<Void, Never>?
@@ -142,7 +146,9 @@ public actor BridgeNetwork: NetworkDriver {
         let bridge = try BridgeLink(managed, runDirectory: configuration.runDirectory).ensure(session())
         try enableForwarding(managed, folder)
         let nft = try nftables()
-        try nft.run(FirewallTable(network: managed).replace(ports: ports(of: managed.spec.name)))
+        try nft.run(
+            FirewallTable(network: managed).replace(
+                ports: ports(of: managed.spec.name), shared: sharedPorts(of: managed.spec.name)))
         passForeignFirewalls(managed, try nft.list("list ruleset"), nft)
         let dnsmasq = try service(folder).ensure(dnsmasqConfiguration(managed, folder).text)
         let before = networks[managed.spec.name]
@@ -217,20 +223,30 @@ public actor BridgeNetwork: NetworkDriver {
     }
 
     func dnsmasqConfiguration(_ managed: ManagedNetwork, _ folder: NetworkFolder) -> DnsmasqConfiguration {
-        DnsmasqConfiguration(network: managed, folder: folder, resolvers: configuration.resolvers, user: user)
+        DnsmasqConfiguration(
+            network: managed, folder: folder,
+            resolvers: managed.spec.isInternal == true ? .none : configuration.resolvers, user: user)
     }
 
     /// Stops looking after a network.
     func forget(_ name: String) {
         networks.removeValue(forKey: name)?.supervisor?.cancel()
+        foreign[name] = nil
         guard networks.isEmpty else { return }
         firewallWatch?.cancel()
         firewallWatch = nil
     }
 
-    /// Ports that are published into the network called `name`.
+    /// Ports that are published into the network called `name`, each for one endpoint.
     func ports(of name: String) -> [PublishedPort] {
         attachments.values.filter { $0.checked.endpoint.network == name }.flatMap(\.checked.ports)
+            .filter { $0.service == nil }
+    }
+
+    /// Ports of services in the network called `name`, of the endpoints that are ready.
+    func sharedPorts(of name: String) -> [PublishedPort] {
+        attachments.filter { $0.value.checked.endpoint.network == name && ready.contains($0.key) }
+            .flatMap(\.value.checked.ports).filter { $0.service != nil }
     }
 
     /// Errors of the mechanisms as the engine's own, naming the thing.

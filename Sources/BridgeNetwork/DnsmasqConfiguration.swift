@@ -49,6 +49,9 @@ struct DnsmasqConfiguration {
             "dhcp-option=option:domain-name,\(network.spec.domain)",
             "dhcp-option=option:domain-search,\(network.spec.domain)",
         ]
+        // An empty option 3 keeps dnsmasq from naming itself as the router.
+        lines.append(
+            network.spec.isInternal == true ? "dhcp-option=option:router" : "dhcp-option=tag:noroute,option:router")
         switch resolvers {
         case .host: break
         case .servers(let servers): lines += ["no-resolv"] + servers.map { "server=\($0)" }
@@ -72,8 +75,11 @@ struct DnsmasqConfiguration {
 
     /// The hosts file of an endpoint: its names, bare and below the domain. The full name comes first: it is what
     /// the address resolves to.
-    func hosts(_ endpoint: CheckedEndpoint) -> String {
-        let own = [endpoint.endpoint.hostname] + endpoint.endpoint.aliases
+    ///
+    /// - Parameter taken: bare names that are left out.
+    func hosts(_ endpoint: CheckedEndpoint, without taken: Set<String> = []) -> String {
+        let own = ([endpoint.endpoint.hostname] + endpoint.endpoint.aliases).filter { !taken.contains($0) }
+        guard !own.isEmpty else { return "" }
         let names = own.flatMap { ["\($0).\(network.spec.domain)", $0] }
         var seen = Set<String>()
         let unique = names.filter { seen.insert($0).inserted }.joined(separator: " ")
@@ -82,7 +88,7 @@ struct DnsmasqConfiguration {
 
     /// The reservation of an endpoint whose guest configures itself.
     func reservation(_ endpoint: CheckedEndpoint) -> String {
-        var parts = [endpoint.mac.description]
+        var parts = [endpoint.mac.description] + (endpoint.endpoint.hasDefaultRoute ? [] : ["set:noroute"])
         if let address = endpoint.ipv6 { parts.append("[\(address)]") }
         if let address = endpoint.ipv4 { parts.append(address.description) }
         return parts.joined(separator: ",") + "\n"

@@ -76,6 +76,8 @@ struct PublishedPort: Sendable, Hashable {
     let hostPort: UInt16
     let guestAddress: IPAddress
     let guestPort: UInt16
+    /// The service whose instances share the port; nil: this one's alone.
+    let service: String?
 
     init(_ mapping: PortMapping, ipv4: IPAddress?, ipv6: IPAddress?, of endpoint: NetworkEndpoint) throws {
         let text = mapping.hostAddress.isEmpty ? "0.0.0.0" : mapping.hostAddress
@@ -103,11 +105,13 @@ struct PublishedPort: Sendable, Hashable {
         hostPort = mapping.hostPort
         self.guestAddress = guestAddress
         guestPort = mapping.guestPort
+        service = mapping.service
     }
 
     /// Whether both want the same packets.
     func collides(with other: PublishedPort) -> Bool {
-        transport == other.transport && hostPort == other.hostPort
+        if let service, service == other.service, hostAddress == other.hostAddress { return false }
+        return transport == other.transport && hostPort == other.hostPort
             && hostAddress.family == other.hostAddress.family
             && (hostAddress == other.hostAddress || hostAddress.isUnspecified || other.hostAddress.isUnspecified)
     }

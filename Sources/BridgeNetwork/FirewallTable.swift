@@ -14,16 +14,40 @@ struct FirewallTable {
 
     /// Replaces the table, in one transaction, by one that publishes `ports`. Connections that are established stay:
     /// the kernel keeps their translation apart from the rules.
-    func replace(ports: [PublishedPort]) -> String {
+    func replace(ports: [PublishedPort], shared: [PublishedPort] = []) -> String {
         var text = "add table \(table)\ndelete table \(table)\n"
         text += "table \(table) {\n"
         for family in IPAddress.Family.allCases { text += maps(family) }
+        text += "  chain balance {\n" + balanceRules(shared).map { "    \($0)\n" }.joined() + "  }\n"
         for chain in chains {
             text += "  chain \(chain.name) {\n    type \(chain.hook); policy accept;\n"
             text += chain.rules.map { "    \($0)\n" }.joined() + "  }\n"
         }
         text += "}\n"
         return text + add(ports)
+    }
+
+    /// Makes shared ports lead to these endpoints and no others, in one transaction.
+    func balance(_ shared: [PublishedPort]) -> String {
+        "flush chain \(table) balance\n"
+            + balanceRules(shared).map { "add rule \(table) balance \($0)\n" }.joined()
+    }
+
+    /// One rule for each port of the host: connections go to its endpoints in turn.
+    private func balanceRules(_ shared: [PublishedPort]) -> [String] {
+        Dictionary(grouping: shared, by: { "\($0)" }).sorted { $0.key < $1.key }.compactMap { _, ports in
+            guard let port = ports.first else { return nil }
+            let ip = port.hostAddress.family == .v4 ? "ip" : "ip6"
+            let isEvery = port.hostAddress.isUnspecified
+            let match =
+                isEvery
+                ? "meta nfproto \(ip == "ip" ? "ipv4" : "ipv6") fib daddr type local"
+                : "\(ip) daddr \(port.hostAddress)"
+            let targets = Set(ports.map { "\($0.guestAddress) . \($0.guestPort)" }).sorted()
+            let map = targets.enumerated().map { "\($0.offset) : \($0.element)" }.joined(separator: ", ")
+            return "\(match) \(port.transport.rawValue) dport \(port.hostPort) "
+                + "dnat \(ip) to numgen inc mod \(targets.count) map { \(map) }"
+        }
     }
 
     /// Whether the table is there with every rule; what the maps hold is not looked at.
@@ -84,10 +108,12 @@ struct FirewallTable {
                 name: "dstnat", hook: "nat hook prerouting priority dstnat",
                 // A packet from outside to 127.0.0.1 would be dropped as a martian only after translation: it is never
                 // looked up. ::1 cannot be a translated packet's source, so it is left alone.
-                rules: ["ip daddr 127.0.0.0/8 return", "ip6 daddr ::1 return"] + destinationRules),
+                rules: ["ip daddr 127.0.0.0/8 return", "ip6 daddr ::1 return", "jump balance"] + destinationRules),
             Chain(
                 name: "output", hook: "nat hook output priority -100",
-                rules: ["ip6 daddr ::1 return", "dnat ip to ip daddr . meta l4proto . th dport map @loop4"]
+                rules: [
+                    "ip6 daddr ::1 return", "jump balance", "dnat ip to ip daddr . meta l4proto . th dport map @loop4",
+                ]
                     + destinationRules),
             Chain(name: "srcnat", hook: "nat hook postrouting priority srcnat", rules: sourceRules),
             Chain(name: "forward", hook: "filter hook forward priority filter", rules: forwardRules),
@@ -118,7 +144,7 @@ struct FirewallTable {
             // A guest that reaches its neighbour, or itself, through a port of the host must get its answer by the
             // same way.
             rules.append("\(ip) saddr \(net) \(ip) daddr \(net) ct status dnat masquerade")
-            if network.isTranslated(family) {
+            if network.isTranslated(family), network.spec.isInternal != true {
                 rules.append("oifname != \"\(bridge)\" \(ip) saddr \(net) \(ip) daddr != \(net) masquerade")
             }
         }
@@ -127,6 +153,13 @@ struct FirewallTable {
 
     /// Behind translation nobody outside reaches what is not published, not even by a route of their own.
     private var forwardRules: [String] {
+        if network.spec.isInternal == true {
+            // Bridged packets do not come here, unless the host filters those too.
+            return [
+                "iifname \"\(bridge)\" oifname \"\(bridge)\" accept", "iifname \"\(bridge)\" drop",
+                "oifname \"\(bridge)\" drop",
+            ]
+        }
         var rules = [
             "iifname \"\(bridge)\" accept",
             "oifname != \"\(bridge)\" accept",

@@ -38,7 +38,8 @@ extension BridgeNetwork {
                 let table = FirewallTable(network: network.managed)
                 if !table.isComplete(in: ruleset) {
                     log.warning("firewall table \(network.managed.table) was changed by others: it is made anew")
-                    try nft.run(table.replace(ports: ports(of: network.managed.spec.name)))
+                    let name = network.managed.spec.name
+                    try nft.run(table.replace(ports: ports(of: name), shared: sharedPorts(of: name)))
                 }
                 passForeignFirewalls(network.managed, ruleset, nft)
             }

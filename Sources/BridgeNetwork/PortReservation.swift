@@ -30,18 +30,43 @@ final class PortReservation: Sendable {
         if port.transport == .tcp { Self.set(raw, SOL_SOCKET, SO_REUSEADDR, 0) }
     }
 
+    /// A port that the kernel finds free now; it is not kept.
+    /// - Throws: `invalidArgument` if the host has no such address.
+    static func freePort(_ address: IPAddress, _ transport: PortMapping.Transport) throws -> UInt16 {
+        let family = address.family == .v4 ? AF_INET : AF_INET6
+        let kind = transport == .tcp ? SOCK_STREAM : SOCK_DGRAM
+        let socket = OwnedDescriptor(Glibc.socket(family, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+        guard socket.raw >= 0, bind(socket.raw, address, 0) == 0 else {
+            throw EngineError(
+                .invalidArgument, "no port of \(address) can be had: \(String(cString: strerror(errno)))",
+                hint: "give an address of this host, 127.0.0.1 or 0.0.0.0")
+        }
+        var name = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let result = withUnsafeMutablePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket.raw, $0, &length) }
+        }
+        guard result == 0 else { throw EngineError(.internal, "the kernel does not tell the port of a socket") }
+        // The port is at the same place in both families.
+        return withUnsafeBytes(of: &name) { UInt16($0[2]) << 8 | UInt16($0[3]) }
+    }
+
     private static func bind(_ descriptor: Int32, _ port: PublishedPort) -> Int32 {
-        if port.hostAddress.family == .v4 {
+        bind(descriptor, port.hostAddress, port.hostPort)
+    }
+
+    private static func bind(_ descriptor: Int32, _ host: IPAddress, _ number: UInt16) -> Int32 {
+        if host.family == .v4 {
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = port.hostPort.bigEndian
-            withUnsafeMutableBytes(of: &address.sin_addr) { $0.copyBytes(from: port.hostAddress.bytes) }
+            address.sin_port = number.bigEndian
+            withUnsafeMutableBytes(of: &address.sin_addr) { $0.copyBytes(from: host.bytes) }
             return withSocketAddress(of: &address) { Glibc.bind(descriptor, $0, $1) }
         }
         var address = sockaddr_in6()
         address.sin6_family = sa_family_t(AF_INET6)
-        address.sin6_port = port.hostPort.bigEndian
-        withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: port.hostAddress.bytes) }
+        address.sin6_port = number.bigEndian
+        withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: host.bytes) }
         return withSocketAddress(of: &address) { Glibc.bind(descriptor, $0, $1) }
     }
 

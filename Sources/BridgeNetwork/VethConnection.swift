@@ -76,7 +76,8 @@ struct VethConnection {
             requests.append(.addAddress(prefix, to: index))
         }
         requests.append(.change(.index(index), LinkSettings(up: true)))
-        for family in IPAddress.Family.allCases where endpoint.address(family) != nil {
+        for family in IPAddress.Family.allCases
+        where endpoint.address(family) != nil && endpoint.endpoint.hasDefaultRoute {
             guard let gateway = gateway(family) else { continue }
             requests.append(.defaultRoute(through: gateway, link: index))
         }

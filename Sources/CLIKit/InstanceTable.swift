@@ -30,7 +30,10 @@ public enum InstanceTable {
     /// The status; of what ended with an error, how.
     static func status(_ instance: API.Instance) -> Table.Cell {
         switch instance.status {
-        case "Running": return .init("Running", .good)
+        case "Running":
+            guard let health = instance.health?.status, !health.isEmpty else { return .init("Running", .good) }
+            let color: Color = health == "healthy" ? .good : health == "unhealthy" ? .bad : .warning
+            return .init("Running (\(health))", color)
         case "Frozen": return .init("Paused", .warning)
         case "Stopped":
             guard let exit = instance.exit else { return .init("Stopped", .dim) }
@@ -66,6 +69,15 @@ public enum InstanceTable {
         add("Kind", kind(instance))
         lines.append(("Status", status(instance)))
         add("  Reason", instance.exit?.reason)
+        if let health = instance.health {
+            add(
+                "Health",
+                health.status + (health.failingStreak > 0 ? ", \(health.failingStreak) failures in a row" : ""))
+            if let last = health.log.last {
+                let output = last.output.split(separator: "\n").first.map { ": \($0)" } ?? ""
+                add("  Last test", (last.exitCode == 0 ? "passed" : "failed (\(last.exitCode))") + output)
+            }
+        }
         if let ended = instance.exit.flatMap({ Timestamp.seconds($0.finishedAt) }), ended > 0 {
             add("  Ended", Quantity.span(seconds: now - ended) + " ago")
         }

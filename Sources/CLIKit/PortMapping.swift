@@ -1,4 +1,5 @@
-/// A published port: `-p [ADDRESS:]HOST:GUEST[/tcp|udp]`, ranges too.
+/// A published port: `-p [[ADDRESS:]HOST:]GUEST[/tcp|udp]`, ranges too. Without a port of the host, or with 0, Isle
+/// chooses one that is free.
 public struct PortMapping: Sendable, Hashable {
     public var address: String
     public var host: ClosedRange<UInt16>
@@ -19,8 +20,9 @@ public struct PortMapping: Sendable, Hashable {
             guard transport == "tcp" || transport == "udp" else { throw wrong }
         }
         guard let last = rest.lastIndex(of: ":") else {
-            throw UsageError(
-                "-p \(Quantity.quoted(text)) names no port of the host", hint: "write HOST:GUEST, as \(rest):\(rest)")
+            guard let guest = Self.range(rest) else { throw wrong }
+            (address, host, self.guest) = ("127.0.0.1", 0...0, guest)
+            return
         }
         guard let guest = Self.range(rest[rest.index(after: last)...]) else { throw wrong }
         rest = rest[..<last]
@@ -37,7 +39,9 @@ public struct PortMapping: Sendable, Hashable {
             address = String(given)
             rest = rest[rest.index(after: colon)...]
         }
-        guard let host = Self.range(rest), host.count == guest.count else { throw wrong }
+        guard let host = rest == "0" ? 0...0 : Self.range(rest), host == 0...0 || host.count == guest.count else {
+            throw wrong
+        }
         self.host = host
         self.guest = guest
     }
@@ -69,7 +73,8 @@ public struct PortMapping: Sendable, Hashable {
     public var devices: [[String: String]] {
         let listenAddress = address.contains(":") ? "[\(address)]" : address
         let connectAddress = address.contains(":") ? "[::1]" : "127.0.0.1"
-        return zip(host, guest).map { host, guest in
+        let hosts = host == 0...0 ? guest.map { _ in UInt16(0) } : Array(host)
+        return zip(hosts, guest).map { host, guest in
             [
                 "type": "proxy", "listen": "\(transport):\(listenAddress):\(host)",
                 "connect": "\(transport):\(connectAddress):\(guest)", "nat": "true",

@@ -9,6 +9,12 @@ struct NetworkFiles: Sendable, Hashable {
     /// resolv.conf(5)
     var resolvConf: String
 
+    init(hostname: String, hosts: String, resolvConf: String) {
+        self.hostname = hostname
+        self.hosts = hosts
+        self.resolvConf = resolvConf
+    }
+
     /// - Parameters:
     ///   - hostResolvConf: the host's own, for an instance in the host's network.
     ///   - hostHosts: likewise.

@@ -92,11 +92,11 @@ enum SpecGenerator {
     }
 
     private static func namespaces(_ options: ContainerOptions, _ facts: SpecFacts) -> [RuntimeSpec.Namespace] {
-        var result = ["mount", "cgroup"].map { RuntimeSpec.Namespace($0) }
-        for (name, source) in [("pid", options.processes), ("ipc", options.ipc), ("uts", options.hostName)]
-        where source != .host {
+        var result: [RuntimeSpec.Namespace] = []
+        for (name, source) in options.sources where source != .host {
             result.append(RuntimeSpec.Namespace(name, path: facts.joined[name]))
         }
+        result += ["mount", "cgroup"].map { RuntimeSpec.Namespace($0) }
         if let path = facts.networkNamespace { result.append(RuntimeSpec.Namespace("network", path: path)) }
         if let path = facts.userNamespace { result.append(RuntimeSpec.Namespace("user", path: path)) }
         return result

@@ -19,6 +19,8 @@ public struct NetworkSpec: Sendable, Hashable, Codable {
     public var userKeys: [String: String]?
     /// Addresses of the host that lead to instances; nil is none.
     public var forwards: [NetworkForward]?
+    /// Nothing leads out of it or in: no default route, no names of the outside; nil is false.
+    public var isInternal: Bool?
 
     public init(
         name: String, bridge: String, ipv4: String?, ipv4NAT: Bool = true, ipv6: String?, ipv6NAT: Bool = true,
@@ -32,6 +34,22 @@ public struct NetworkSpec: Sendable, Hashable, Codable {
         self.ipv6NAT = ipv6NAT
         self.mtu = mtu
         self.domain = domain
+    }
+}
+
+extension NetworkSpec {
+    /// A name for the bridge of the network `name`: the same if it can be one, else one made from it.
+    public static func bridgeName(for name: String) -> String {
+        let isLetter = name.utf8.first.map { (65...90).contains($0) || (97...122).contains($0) } ?? false
+        let fits = (1...15).contains(name.utf8.count) && isLetter
+        let isPlain = name.utf8.allSatisfy {
+            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95
+        }
+        if fits, isPlain { return name }
+        // FNV-1a: short, and the same for the same name always.
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return "is-" + String(hash & 0xffff_ffff_ffff, radix: 36)
     }
 }
 
@@ -63,6 +81,8 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
     public var prefixLength6: Int
     /// Domains in which bare names are searched.
     public var searchDomains: [String]
+    /// Whether the instance's default routes lead through this interface.
+    public var hasDefaultRoute = true
 
     public init(
         instance: InstanceID, hostname: String, aliases: [String] = [], network: String, device: String,
@@ -97,12 +117,19 @@ public struct PortMapping: Sendable, Hashable, Codable {
     public var hostPort: UInt16
     public var guestPort: UInt16
     public var transport: Transport
+    /// The service whose instances share the port of the host: each new connection goes to one of those that are
+    /// ready. Nil: the port is this instance's alone.
+    public var service: String?
 
-    public init(hostAddress: String = "127.0.0.1", hostPort: UInt16, guestPort: UInt16, transport: Transport = .tcp) {
+    public init(
+        hostAddress: String = "127.0.0.1", hostPort: UInt16, guestPort: UInt16, transport: Transport = .tcp,
+        service: String? = nil
+    ) {
         self.hostAddress = hostAddress
         self.hostPort = hostPort
         self.guestPort = guestPort
         self.transport = transport
+        self.service = service
     }
 }
 
@@ -123,6 +150,12 @@ public protocol NetworkDriver: Sendable {
     func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String
     /// Takes link, names, reservation and ports of the endpoint away; no error if there is nothing.
     func disconnect(_ endpoint: NetworkEndpoint) async throws
+    /// Whether connections to ports that the endpoint shares with a service may lead to it: false until this was said.
+    func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws
+    /// Gateway addresses with prefix lengths for a new network: nothing on the host, and none of `taken`, overlaps.
+    func freeSubnets(avoiding taken: [String]) async throws -> (ipv4: String, ipv6: String)
+    /// A port of the host that is free now at `address` and not published.
+    func freePort(_ address: String, _ transport: PortMapping.Transport) async throws -> UInt16
     /// Tells the driver, after a daemon restart, which endpoints live; everything else of ours is removed.
     func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws
     /// Bytes and packets of the endpoint as the guest sees them; nil if it is not connected.

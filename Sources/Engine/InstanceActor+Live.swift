@@ -114,6 +114,10 @@ extension InstanceActor {
                 if case .running(let run) = lifecycle { try await applyLive(run, from: after, to: before) }
                 throw error
             }
+            let isHealthKey = { (key: String) in key.hasPrefix("health.") }
+            if before.config.filter({ isHealthKey($0.key) }) != after.config.filter({ isHealthKey($0.key) }) {
+                await beginHealth()
+            }
         } catch {
             // Only what the request changed: the instance may have ended meanwhile, and how is in the record.
             (record.config, record.devices, record.profiles) = (old.config, old.devices, old.profiles)
@@ -126,6 +130,7 @@ extension InstanceActor {
     /// Applies changed limits at once; `conflict` for a changed key that needs a restart is not raised: it takes effect
     /// at the next start, as with LXD.
     func applyLive(_ run: Run, from before: MergedConfig, to after: MergedConfig) async throws {
+        try await applyNics(run, from: try Devices(before.devices), to: try Devices(after.devices))
         try await applyDevices(run, from: before, to: after)
         let old = try await limits(before)
         let new = try await limits(after, before: before)

@@ -54,6 +54,8 @@ extension InstanceActor {
         let root = try await services.images.root(for: record, image: image, merged: merged)
         let mounts = try await services.volumes.mounts(devices.disks, project: record.project)
         let sharing = try await sharing(merged, devices)
+        let ports = try await services.networks.chosenPorts(record, devices)
+        record.config.merge(ports) { $1 }
         var mode = try await services.networks.mode(for: record, devices: devices)
         if let other = sharing.network { mode = .instance(other) }
         let options = try containerOptions(merged, devices, mode, sharing)
@@ -132,6 +134,7 @@ extension InstanceActor {
         // Before the first suspension: the end of a short run is told after its start.
         lifecycleEvent("instance-started")
         logger.info("started")
+        await beginHealth()
         try await save()
     }
 

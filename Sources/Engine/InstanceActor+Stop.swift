@@ -20,6 +20,9 @@ extension InstanceActor {
         case .stopping(let run): return try await finish(run)
         case .running(let run):
             lifecycle = .stopping(run)
+            endHealth()
+            // New connections to a port that others share go to the others from here on.
+            for endpoint in run.endpoints ?? [] { await services.networks.setReady(endpoint, false) }
             if !force { await askToEnd(run, timeout: timeout) }
             try await finish(run)
         }
@@ -87,6 +90,7 @@ extension InstanceActor {
     func settle(_ number: Int, _ exit: ExitRecord) async {
         guard let run, run.number == number else { return }
         lifecycle = .stopping(run)
+        endHealth()
         record.lastExit = exit
         await cleanUp(run)
         let reboot = exit.reason == "reboot" && record.wantsRunning

@@ -38,6 +38,8 @@ actor InstanceActor {
     var restarts = 0
     var restartTask: Task<Void, Never>?
     var lastError: String?
+    /// Tests the health of the present run.
+    var healthTask: Task<Void, Never>?
     /// It could not be found out whether it runs: what it has on the host is left alone until it is started or removed.
     var isUncertain = false
     /// Oldest first.
@@ -111,7 +113,8 @@ actor InstanceActor {
         }
         return InstanceView(
             record: record, expanded: merged, status: status, pid: pid, startedAt: startedAt, restarts: restarts,
-            endpoints: endpoints ?? [], usage: usage, snapshots: snapshots)
+            endpoints: endpoints ?? [], usage: usage, snapshots: snapshots,
+            health: status == .running || status == .frozen ? record.health : nil)
     }
 
     /// A part of a view, which is shown without it when it cannot be read; that is logged.
@@ -141,6 +144,8 @@ struct InstanceServices: Sendable {
     /// Called when an ephemeral instance has ended, or to bring one back by its restart policy.
     let ended: @Sendable (InstanceID) async -> Void
     let restart: @Sendable (InstanceID) async -> Void
+    /// Called when an instance has become unhealthy and something is to be done about it.
+    let unhealthy: @Sendable (InstanceID, HealthPlan.Action) async -> Void
     /// A running instance, by name and project, whose namespaces another one wants to live in.
     let join: @Sendable (String, String) async throws -> JoinedInstance
     /// The merged configuration of an instance, by name and project.

@@ -404,13 +404,18 @@ public actor InstanceService {
         } catch {
             parts.logger.error("the networks are not taken over yet", metadata: ["error": "\(error)"])
         }
+        for actor in Array(actors.values) { await actor.beginHealth(adopted: true) }
         await startAll(toStart)
     }
 
     /// - Parameter unreadable: ids of instances whose record cannot be read; one with a run folder may run.
     private func livingEndpoints(unreadable: [String]) async throws -> [NetworkEndpoint] {
         var living: [NetworkEndpoint] = []
-        for actor in Array(actors.values) { living += try await actor.livingEndpoints() }
+        for actor in Array(actors.values) {
+            living += try await actor.livingEndpoints()
+            // Before the networks come up again, so that a shared port is never without its instances.
+            await actor.tellReadiness()
+        }
         for id in unreadable.compactMap({ InstanceID($0) }) where access(parts.layout.run(of: id), F_OK) == 0 {
             living += try await services.networks.reserved(unreadable: id)
         }
@@ -472,6 +477,7 @@ public actor InstanceService {
             images: services.images, pools: services.pools,
             ended: { [weak self] id in await self?.removeEphemeral(id) },
             restart: { [weak self] id in await self?.restartByPolicy(id) },
+            unhealthy: { [weak self] id, action in await self?.treat(id, action) },
             join: { [weak self] name, project in try await Self.alive(self).find(name, project).joinable() },
             config: { [weak self] name, project in
                 try await Self.alive(self).find(name, project).merged().config
@@ -523,6 +529,26 @@ public actor InstanceService {
     func profileRenamed(_ name: String, to newName: String, of id: InstanceID) async throws {
         guard let actor = actors[id] else { return }
         try await locks.withLock(id) { try await actor.profileRenamed(name, to: newName) }
+    }
+
+    /// Does with an unhealthy instance what its configuration says, unless it is well again or ended meanwhile.
+    private func treat(_ id: InstanceID, _ action: HealthPlan.Action) async {
+        guard let actor = actors[id] else { return }
+        do {
+            if action == .kill {
+                if let run = await actor.run { try await run.handle.signal(9) }
+                return
+            }
+            try await locks.withLock(id) {
+                guard await actor.record.health?.status == .unhealthy, await actor.run != nil else { return }
+                try await actor.stop(force: false, timeout: nil)
+                if action == .restart { try await actor.start(byUser: false) }
+            }
+        } catch {
+            parts.logger.warning(
+                "the unhealthy instance could not be treated",
+                metadata: ["id": "\(id)", "action": "\(action.rawValue)", "error": "\(error)"])
+        }
     }
 
     private func refuseTaken(_ name: String, _ project: String) throws {

@@ -57,6 +57,8 @@ public struct InstanceView: Sendable {
     public var usage: Usage?
     /// Oldest first.
     public var snapshots: [SnapshotRecord]
+    /// What health tests have shown; nil if it does not run or is not tested.
+    public var health: HealthState?
 }
 
 /// Changes to an instance; nil leaves a part as it is.

@@ -53,8 +53,11 @@ public actor NetworkService {
     }
 
     /// `alreadyExists` if name or bridge are taken, `conflict` if the subnet overlaps another network's.
-    public func create(_ network: NetworkSpec) async throws {
-        try Names.checkResource(network.name, "network")
+    ///
+    /// An address that is `auto` is chosen here.
+    public func create(_ wanted: NetworkSpec) async throws {
+        try Names.checkResource(wanted.name, "network")
+        let network = try await completed(wanted)
         guard networks[network.name] == nil else {
             throw EngineError(.alreadyExists, "network \(Names.quoted(network.name)) exists already")
         }
@@ -147,6 +150,7 @@ public actor NetworkService {
             let reservation = try await reserve(record, nic)
             endpoints.append(endpoint(record, nic, reservation, ports: endpoints.isEmpty ? devices.proxies : []))
         }
+        chooseDefaultRoute(&endpoints, devices)
         return .endpoints(endpoints)
     }
 
@@ -170,6 +174,7 @@ public actor NetworkService {
             guard let found = own.first(where: { $0.device == nic.device }) else { continue }
             endpoints.append(endpoint(record, nic, found, ports: endpoints.isEmpty ? devices.proxies : []))
         }
+        chooseDefaultRoute(&endpoints, devices)
         return endpoints
     }
 
@@ -199,16 +204,31 @@ public actor NetworkService {
         let gateway4 = network?.ipv4.map { String($0.prefix { $0 != "/" }) }
         let gateway6 = network?.ipv6.map { String($0.prefix { $0 != "/" }) }
         return NetworkEndpoint(
-            instance: record.id, hostname: record.name, network: nic.network, device: nic.interface,
+            instance: record.id, hostname: record.name, aliases: aliases(record, nic), network: nic.network,
+            device: nic.interface,
             mac: reservation.mac, ipv4: reservation.ipv4, ipv6: reservation.ipv6,
             configuredByGuest: record.kind == .system || record.kind == .machine,
-            ports: ports.map {
-                PortMapping(
-                    hostAddress: $0.mapping.hostAddress, hostPort: $0.mapping.hostPort, guestPort: $0.mapping.guestPort,
-                    transport: $0.mapping.transport == "udp" ? .udp : .tcp)
-            },
+            ports: ports.compactMap { self.mapping($0, record) },
             gateway4: gateway4, gateway6: gateway6, dns: [gateway4 ?? gateway6].compactMap { $0 },
             searchDomains: network.map { [$0.domain] } ?? [])
+    }
+
+    /// Also known by the beginning of its id, as Docker's instances are.
+    private func aliases(_ record: InstanceRecord, _ nic: Devices.Nic) -> [String] {
+        let short = String(record.id.raw.prefix(12))
+        return nic.aliases.filter { $0 != record.name && $0 != short } + [short]
+    }
+
+    /// Through the interface of the highest priority; among equals the first that leads out at all.
+    private func chooseDefaultRoute(_ endpoints: inout [NetworkEndpoint], _ devices: Devices) {
+        func rank(_ index: Int) -> (Int, Int, Int) {
+            let leadsOut = networks[endpoints[index].network]?.isInternal != true
+            let nic = devices.nics.first { $0.interface == endpoints[index].device }
+            return (leadsOut ? 1 : 0, nic?.gatewayPriority ?? 0, -index)
+        }
+        guard let chosen = endpoints.indices.max(by: { rank($0) < rank($1) }) else { return }
+        let hasWayOut = rank(chosen).0 == 1
+        for index in endpoints.indices { endpoints[index].hasDefaultRoute = hasWayOut && index == chosen }
     }
 
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {

@@ -7,6 +7,8 @@ public final class FakeNetworkDriver: NetworkDriver {
     private struct State {
         var up: Set<String> = []
         var connected: Set<NetworkEndpoint> = []
+        var ready: Set<String> = []
+        var nextPort: UInt16 = 40_000
     }
     /// Steps: `up`, `down`, `connect`, `tap`, `disconnect`, `adopt`.
     public let faults = Faults()
@@ -59,6 +61,27 @@ public final class FakeNetworkDriver: NetworkDriver {
             state.connected = state.connected.filter {
                 $0.instance != endpoint.instance || $0.device != endpoint.device
             }
+        }
+    }
+
+    public func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws {
+        state.withLock { state in
+            if isReady { state.ready.insert(endpoint.hostname) } else { state.ready.remove(endpoint.hostname) }
+        }
+    }
+
+    /// Names of the instances that ports of services may lead to.
+    public var ready: Set<String> { state.withLock { $0.ready } }
+
+    public func freeSubnets(avoiding taken: [String]) async throws -> (ipv4: String, ipv6: String) {
+        let number = (1...200).first { !taken.contains("10.77.\($0).1/24") } ?? 201
+        return ("10.77.\(number).1/24", "fd77:0:0:\(number)::1/64")
+    }
+
+    public func freePort(_ address: String, _ transport: PortMapping.Transport) async throws -> UInt16 {
+        state.withLock { state in
+            state.nextPort += 1
+            return state.nextPort
         }
     }
 

@@ -78,6 +78,8 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
     public var pool: String?
     /// True if the next start goes on from the state that the last stop kept.
     public var hasSavedState: Bool?
+    /// What health tests have shown in the last run; nil if there were none.
+    public var health: HealthState?
 
     public init(
         id: InstanceID, project: String = "default", name: String, kind: InstanceKind, architecture: String,

@@ -42,8 +42,11 @@ extension API {
         public var addresses: [String]?
         /// The ports of the host that lead to it.
         public var ports: [PublishedPort]?
+        /// What health tests have shown; nil if it does not run or is not tested.
+        public var health: InstanceHealth?
 
         enum CodingKeys: String, CodingKey {
+            case health
             case name, description, status, location, type, project, architecture, ephemeral, stateful, profiles
             case config, devices, state, snapshots, backups, id, kind, exit, addresses, ports
             case statusCode = "status_code"

@@ -71,6 +71,8 @@ struct Isle: ParsableCommand {
                 name: "Programs inside",
                 subcommands: [Exec.self, Shell.self, Attach.self, Console.self, Logs.self]),
             CommandGroup(
+                name: "Projects of several services", subcommands: [StackCommand.self]),
+            CommandGroup(
                 name: "Images, networks, storage",
                 subcommands: [
                     Build.self, Commit.self, Changes.self, Image.self, Kernel.self, Network.self, Volume.self,

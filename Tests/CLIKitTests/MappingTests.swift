@@ -25,6 +25,13 @@ func usageError(_ body: () throws -> Void) -> String? {
             try PortMapping(text).devices == [["type": "proxy", "listen": listen, "connect": connect, "nat": "true"]])
     }
 
+    @Test func withoutAPortOfTheHostOneIsChosen() throws {
+        for text in ["80", "0:80", "127.0.0.1:0:80"] {
+            #expect(try PortMapping(text).devices.map { $0["listen"] } == ["tcp:127.0.0.1:0"], "\(text)")
+        }
+        #expect(try PortMapping("80-81/udp").devices.map { $0["connect"] } == ["udp:127.0.0.1:80", "udp:127.0.0.1:81"])
+    }
+
     @Test func aRangeBecomesADeviceForEachPort() throws {
         let devices = try PortMapping("8000-8002:80-82").devices
         #expect(devices.map { $0["listen"] } == ["tcp:127.0.0.1:8000", "tcp:127.0.0.1:8001", "tcp:127.0.0.1:8002"])
@@ -32,7 +39,7 @@ func usageError(_ body: () throws -> Void) -> String? {
     }
 
     @Test(arguments: [
-        "", "80", "80:", ":80", "0:80", "80:0", "65536:80", "80:80/sctp", "a:b", "1.2.3:80:80", "1.2.3.256:80:80",
+        "", "80:", ":80", "80:0", "0", "65536:80", "80:80/sctp", "a:b", "1.2.3:80:80", "1.2.3.256:80:80",
         "::1:80:80",
         "80-82:80", "82-80:82-80", "+80:80", "8 0:80", "80:80:80:80",
     ])

@@ -40,7 +40,7 @@ import Testing
         + changed(disk, "shift", "2") + changed(disk, "unknown", "1")
         + changed(["type": "disk", "path": "/"], "size", "", "0", "-1", "9223372036854775808", "big")
         + changed(
-            proxy, "listen", nil, "", "80", "tcp:80", "tcp:127.0.0.1:0", "tcp:127.0.0.1:65536", "tcp:127.0.0.1:-1",
+            proxy, "listen", nil, "", "80", "tcp:80", "tcp:127.0.0.1:65536", "tcp:127.0.0.1:-1",
             "sctp:127.0.0.1:80", "tcp:localhost:80", "tcp:a:b:80", "tcp::80")
         + changed(proxy, "connect", nil, "udp:127.0.0.1:80", "tcp:127.0.0.1:0", "unix:/run/x")
         + changed(proxy, "unknown", "1")

@@ -33,6 +33,7 @@ extension API.Instance {
         if view.status == .stopped || view.status == .error { exit = record.lastExit.map { API.InstanceExit($0) } }
         addresses = view.endpoints.compactMap(\.ipv4) + view.endpoints.compactMap(\.ipv6)
         ports = view.endpoints.flatMap { API.PublishedPort.all(of: $0) }
+        health = view.health.map { API.InstanceHealth($0) }
         if full {
             state = API.InstanceState(view)
             snapshots = view.snapshots.map { API.InstanceSnapshot($0) }
@@ -72,6 +73,22 @@ extension InstanceStatus {
 extension InstanceKind {
     /// The two types that LXD knows.
     var lxdType: String { self == .machine ? "virtual-machine" : "container" }
+}
+
+extension API.InstanceHealth {
+    init(_ health: HealthState) {
+        self.init()
+        status = health.status.rawValue
+        failingStreak = health.failingStreak
+        log = health.log.map { result in
+            var rendered = API.HealthResult()
+            rendered.startedAt = WireTypes.Timestamp.string(result.startedAt)
+            rendered.endedAt = WireTypes.Timestamp.string(result.endedAt)
+            rendered.exitCode = result.exitCode
+            rendered.output = result.output
+            return rendered
+        }
+    }
 }
 
 extension API.InstanceExit {

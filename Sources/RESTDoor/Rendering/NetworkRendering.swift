@@ -17,6 +17,7 @@ extension API.Network {
             "dns.domain": network.domain, "bridge.name": network.bridge,
         ].merging(network.userKeys ?? [:]) { $1 }
         if let mtu = network.mtu { config["bridge.mtu"] = String(mtu) }
+        if network.isInternal == true { config["internal"] = "true" }
         self.usedBy = usedBy
         self.ports = ports
         locations = ["none"]
@@ -34,6 +35,7 @@ extension NetworkSpec {
     /// Keys with a meaning; those below `user.` are free.
     private static let known = [
         "ipv4.address", "ipv4.nat", "ipv6.address", "ipv6.nat", "bridge.mtu", "dns.domain", "bridge.name",
+        "internal",
     ]
 
     /// Reads LXD's keys. Errors name the key.
@@ -42,7 +44,10 @@ extension NetworkSpec {
             throw EngineError(
                 .unsupported, "network type \(Names.quoted(post.type)) is not offered", hint: "use 'bridge'")
         }
-        try self.init(name: post.name, description: post.description, config: post.config)
+        var config = post.config
+        // As LXD: a new network gets a subnet unless it is to have none.
+        if config["ipv4.address"] == nil { config["ipv4.address"] = "auto" }
+        try self.init(name: post.name, description: post.description, config: config)
     }
 
     init(name: String, description: String, config: [String: String]) throws {
@@ -53,15 +58,15 @@ extension NetworkSpec {
         }
         func address(_ key: String) throws -> String? {
             guard let value = config[key], !value.isEmpty, value != "none" else { return nil }
-            guard IPPrefix(value) != nil else {
+            guard value == "auto" || IPPrefix(value) != nil else {
                 throw EngineError(
                     .invalidArgument, "\(key)=\(Names.quoted(value)) is not a gateway with a prefix length",
                     hint: "as 10.80.0.1/24 or fd42:1::1/64, or none")
             }
             return value
         }
-        func flag(_ key: String) throws -> Bool {
-            switch config[key] ?? "true" {
+        func flag(_ key: String, standard: String = "true") throws -> Bool {
+            switch config[key] ?? standard {
             case "true", "1", "yes", "on": return true
             case "false", "0", "no", "off", "": return false
             case let value: throw EngineError(.invalidArgument, "\(key)=\(Names.quoted(value)) is not true or false")
@@ -75,12 +80,13 @@ extension NetworkSpec {
             mtu = value
         }
         let domain = config["dns.domain"].flatMap { $0.isEmpty ? nil : $0 } ?? "isle"
-        let bridge = config["bridge.name"].flatMap { $0.isEmpty ? nil : $0 } ?? name
+        let bridge = config["bridge.name"].flatMap { $0.isEmpty ? nil : $0 } ?? Self.bridgeName(for: name)
         self.init(
             name: name, bridge: bridge, ipv4: try address("ipv4.address"), ipv4NAT: try flag("ipv4.nat"),
             ipv6: try address("ipv6.address"), ipv6NAT: try flag("ipv6.nat"), mtu: mtu, domain: domain)
         self.description = description.isEmpty ? nil : description
         let own = config.filter { $0.key.hasPrefix("user.") && !$0.value.isEmpty }
         userKeys = own.isEmpty ? nil : own
+        if try flag("internal", standard: "false") { isInternal = true }
     }
 }

@@ -34,6 +34,7 @@ struct ServerRoutes: Sendable {
         "isle_attach", "isle_logs", "isle_wait", "isle_doctor",
         "isle_kernels", "isle_oci_images",
         "isle_image_history", "isle_image_prune", "isle_image_push", "isle_published_ports",
+        "isle_health", "isle_container_options", "isle_networks", "isle_services",
     ]
 
     func add(to table: RouteTable) {
