@@ -1,5 +1,6 @@
 public import DriverKit
 import Glibc
+import Logging
 import Model
 import Nftables
 

@@ -145,12 +145,12 @@ public actor NetworkService {
             }
             return .none
         }
+        let main = mainNic(devices)
         var endpoints: [NetworkEndpoint] = []
         for nic in devices.nics {
             let reservation = try await reserve(record, nic)
-            endpoints.append(endpoint(record, nic, reservation, ports: endpoints.isEmpty ? devices.proxies : []))
+            endpoints.append(endpoint(record, nic, reservation, main: main, ports: devices.proxies))
         }
-        chooseDefaultRoute(&endpoints, devices)
         return .endpoints(endpoints)
     }
 
@@ -169,13 +169,11 @@ public actor NetworkService {
         guard !devices.nics.isEmpty else { return [] }
         let own: [AddressReservation]
         if let known { own = known[record.id] ?? [] } else { own = try await parts.store.reservations(of: record.id) }
-        var endpoints: [NetworkEndpoint] = []
-        for nic in devices.nics {
-            guard let found = own.first(where: { $0.device == nic.device }) else { continue }
-            endpoints.append(endpoint(record, nic, found, ports: endpoints.isEmpty ? devices.proxies : []))
+        let main = mainNic(devices)
+        return devices.nics.compactMap { nic in
+            own.first { $0.device == nic.device }
+                .map { endpoint(record, nic, $0, main: main, ports: devices.proxies) }
         }
-        chooseDefaultRoute(&endpoints, devices)
-        return endpoints
     }
 
     /// The endpoints of an instance of which nothing but its reservations can be read: enough to leave its links and
@@ -184,7 +182,7 @@ public actor NetworkService {
         try await reservations()[id, default: []].map { held in
             let nic = Devices.Nic(device: held.device, interface: held.device, network: held.network)
             let record = InstanceRecord(id: id, name: id.raw, kind: .system, architecture: "", createdAt: 0)
-            return endpoint(record, nic, held, ports: [])
+            return endpoint(record, nic, held, main: nil, ports: [])
         }
     }
 
@@ -198,19 +196,22 @@ public actor NetworkService {
     }
 
     private func endpoint(
-        _ record: InstanceRecord, _ nic: Devices.Nic, _ reservation: AddressReservation, ports: [Devices.Proxy]
+        _ record: InstanceRecord, _ nic: Devices.Nic, _ reservation: AddressReservation, main: Devices.Nic?,
+        ports: [Devices.Proxy]
     ) -> NetworkEndpoint {
         let network = networks[nic.network]
         let gateway4 = network?.ipv4.map { String($0.prefix { $0 != "/" }) }
         let gateway6 = network?.ipv6.map { String($0.prefix { $0 != "/" }) }
-        return NetworkEndpoint(
+        var endpoint = NetworkEndpoint(
             instance: record.id, hostname: record.name, aliases: aliases(record, nic), network: nic.network,
             device: nic.interface,
             mac: reservation.mac, ipv4: reservation.ipv4, ipv6: reservation.ipv6,
             configuredByGuest: record.kind == .system || record.kind == .machine,
-            ports: ports.compactMap { self.mapping($0, record) },
+            ports: nic == main ? ports.compactMap { self.mapping($0, record) } : [],
             gateway4: gateway4, gateway6: gateway6, dns: [gateway4 ?? gateway6].compactMap { $0 },
             searchDomains: network.map { [$0.domain] } ?? [])
+        endpoint.hasDefaultRoute = nic == main && leadsOut(nic)
+        return endpoint
     }
 
     /// Also known by the beginning of its id, as Docker's instances are.
@@ -219,17 +220,17 @@ public actor NetworkService {
         return nic.aliases.filter { $0 != record.name && $0 != short } + [short]
     }
 
-    /// Through the interface of the highest priority; among equals the first that leads out at all.
-    private func chooseDefaultRoute(_ endpoints: inout [NetworkEndpoint], _ devices: Devices) {
+    /// The interface that has the default routes and the published ports: of those whose network leads out the one with
+    /// the highest priority, the first among equals.
+    private func mainNic(_ devices: Devices) -> Devices.Nic? {
         func rank(_ index: Int) -> (Int, Int, Int) {
-            let leadsOut = networks[endpoints[index].network]?.isInternal != true
-            let nic = devices.nics.first { $0.interface == endpoints[index].device }
-            return (leadsOut ? 1 : 0, nic?.gatewayPriority ?? 0, -index)
+            let nic = devices.nics[index]
+            return (leadsOut(nic) ? 1 : 0, nic.gatewayPriority, -index)
         }
-        guard let chosen = endpoints.indices.max(by: { rank($0) < rank($1) }) else { return }
-        let hasWayOut = rank(chosen).0 == 1
-        for index in endpoints.indices { endpoints[index].hasDefaultRoute = hasWayOut && index == chosen }
+        return devices.nics.indices.max(by: { rank($0) < rank($1) }).map { devices.nics[$0] }
     }
+
+    private func leadsOut(_ nic: Devices.Nic) -> Bool { networks[nic.network]?.isInternal != true }
 
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {
         try await use(endpoint) { try await parts.network.connect(endpoint, namespace: namespace) }

@@ -2,6 +2,7 @@ import ArgumentParser
 import CLIKit
 import Client
 import Glibc
+import StackKit
 
 /// A program in an instance could not be run; `code` is docker run's.
 struct NotExecuted: Error {
@@ -30,6 +31,9 @@ enum Failure {
         case let error as UsageError:
             complain(error.description)
             status = runsProgram ? beforeRun : usage
+        case let error as StackError:
+            complain(error.description)
+            status = 1
         case let error as NotExecuted:
             complain("\(error.cause)")
             status = runsProgram ? error.code : 1

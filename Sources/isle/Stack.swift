@@ -61,7 +61,9 @@ struct StackOptions: ParsableArguments {
         let known = variables
         let access = StackFile.Access(
             read: { path throws(StackError) in
-                do { return try LocalFile.text(path, "file") } catch {
+                do throws(UsageError) {
+                    return try LocalFile.text(path, "file")
+                } catch {
                     throw StackError(error.message, hint: error.hint)
                 }
             }, environment: { Environment[$0] ?? known[$0] })

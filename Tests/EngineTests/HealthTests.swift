@@ -12,13 +12,14 @@ import Testing
 
     @Test func failuresInARowMakeItUnhealthyAndASuccessHealthy() {
         var state = HealthState()
-        #expect(!state.record(result(1), retries: 2, isInStartPeriod: true))
-        #expect(state.failingStreak == 0)
-        #expect(!state.record(result(1), retries: 2, isInStartPeriod: false))
-        #expect(state.record(result(-1), retries: 2, isInStartPeriod: false))
-        #expect(state.status == .unhealthy)
-        #expect(state.record(result(0), retries: 2, isInStartPeriod: false))
-        #expect(state.status == .healthy && state.failingStreak == 0)
+        var changed = state.record(result(1), retries: 2, isInStartPeriod: true)
+        #expect(!changed && state.failingStreak == 0)
+        changed = state.record(result(1), retries: 2, isInStartPeriod: false)
+        #expect(!changed)
+        changed = state.record(result(-1), retries: 2, isInStartPeriod: false)
+        #expect(changed && state.status == .unhealthy)
+        changed = state.record(result(0), retries: 2, isInStartPeriod: false)
+        #expect(changed && state.status == .healthy && state.failingStreak == 0)
         for _ in 0..<9 { _ = state.record(result(0), retries: 2, isInStartPeriod: false) }
         #expect(state.log.count == HealthState.kept)
     }

@@ -8,8 +8,8 @@ extension NetworkService {
     /// Replaces a network's settings, at once where it is up. Addresses can change only while nothing is connected:
     /// those inside would be wrong. When the host refuses the change, nothing is changed.
     public func update(_ wanted: NetworkSpec) async throws {
+        var new = try await completed(wanted)
         let old = try get(wanted.name)
-        var new = wanted
         new.forwards = old.forwards
         guard old != new else { return }
         guard old.bridge == new.bridge else {

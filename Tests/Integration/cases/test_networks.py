@@ -1,0 +1,87 @@
+"""Networks that users make, and ports."""
+import json
+import subprocess
+
+from test_2_network import fetch, serve
+
+
+def test_internal_network_with_aliases_and_static_address(env):
+    isle = env.daemon.isle
+    isle("network", "create", "my_long_network_name", "internal=true", "user.a=b")
+    try:
+        network = env.daemon.json("network", "show", "my_long_network_name")
+        assert network["config"]["internal"] == "true" and network["config"]["user.a"] == "b", network
+        gateway, length = network["config"]["ipv4.address"].split("/")
+        address = gateway.rsplit(".", 1)[0] + ".77"
+        for name in ("one", "two"):
+            serve(env, name, "--network", "my_long_network_name", "--network-alias", "web", *(["--ip", address] if name == "one" else []))
+        found = isle("run", "--rm", "--network", "my_long_network_name", "busybox", "nslookup", "web.isle").out
+        assert found.count("Address") >= 3 and address in found, found
+        pages = {isle("run", "--rm", "--network", "my_long_network_name", "busybox", "wget", "-qO-", f"http://{name}/index.html").out
+                 for name in ("one", "two")}
+        assert pages == {"page of one\n", "page of two\n"}
+        # Nothing leads out: no default route, and no names of the outside.
+        assert "default" not in isle("exec", "one", "ip", "route").out
+    finally:
+        env.clear()
+        isle("network", "delete", "my_long_network_name")
+
+
+def test_two_networks_are_apart_and_an_instance_can_be_on_both(env):
+    isle = env.daemon.isle
+    isle("network", "create", "front")
+    isle("network", "create", "back")
+    try:
+        serve(env, "db", "--network", "back")
+        serve(env, "web", "--network", "front")
+        address = [i for i in env.daemon.json("list") if i["name"] == "db"][0]["addresses"][0]
+        assert isle("exec", "web", "--", "wget", "-T", "2", "-qO-", f"http://{address}/index.html", check=False).code != 0
+        assert isle("exec", "web", "--", "wget", "-T", "2", "-qO-", "http://db/index.html", check=False).code != 0
+        # Connected while it runs, the names of both are known.
+        isle("config", "device", "add", "web", "eth1", "nic", "network=back", "name=eth1", "aliases=shop")
+        assert isle("exec", "web", "--", "wget", "-T", "5", "-qO-", "http://db/index.html").out == "page of db\n"
+        assert isle("exec", "db", "--", "wget", "-T", "5", "-qO-", "http://shop/index.html").out == "page of web\n"
+        assert isle("exec", "web", "ip", "route").out.count("default") == 1
+        # The same after a restart of the daemon.
+        env.daemon.kill()
+        env.daemon.start()
+        assert isle("exec", "web", "--", "wget", "-T", "5", "-qO-", "http://db/index.html").out == "page of db\n"
+        isle("config", "device", "remove", "web", "eth1")
+        assert "eth1" not in isle("exec", "web", "ip", "-o", "link").out
+        assert isle("exec", "web", "--", "wget", "-T", "2", "-qO-", "http://db/index.html", check=False).code != 0
+    finally:
+        env.clear()
+        isle("network", "delete", "front", "back")
+
+
+def test_ports_that_isle_chooses_and_ranges(env):
+    isle = env.daemon.isle
+    serve(env, "auto", "-p", "80")
+    port = [i for i in env.daemon.json("list") if i["name"] == "auto"][0]["ports"][0]["host_port"]
+    assert port > 1000 and "page of auto" in fetch(env, "127.0.0.1", port)
+    isle("launch", "-D", "p,type=proxy,listen=tcp:127.0.0.1:18300-18302,connect=tcp:127.0.0.1:80-82", "busybox", "many", "--", "sleep", "1000")
+    ports = [i for i in env.daemon.json("list") if i["name"] == "many"][0]["ports"]
+    assert [(p["host_port"], p["guest_port"]) for p in ports] == [(18300, 80), (18301, 81), (18302, 82)], ports
+
+
+def test_a_shared_port_goes_to_the_healthy(env):
+    isle = env.daemon.isle
+    device = "p,type=proxy,listen=tcp:0.0.0.0:18400,connect=tcp:127.0.0.1:80,service=shop"
+    for name in ("shop-1", "shop-2"):
+        serve(env, name, "-D", device, "--health-cmd", "test ! -e /tmp/sick", "--health-interval", "100ms", "--health-retries", "1")
+    seen = set()
+    for _ in range(100):
+        for name in ("shop-1", "shop-2"):
+            if f"page of {name}" in fetch(env, "127.0.0.1", 18400):
+                seen.add(name)
+        if len(seen) == 2:
+            break
+    assert seen == {"shop-1", "shop-2"}, seen
+    isle("exec", "shop-1", "touch", "/tmp/sick")
+    for _ in range(100):
+        if [i["health"]["status"] for i in env.daemon.json("list") if i["name"] == "shop-1"] == ["unhealthy"]:
+            break
+    for _ in range(6):
+        assert "page of shop-2" in fetch(env, "127.0.0.1", 18400)
+    taken = isle("run", "--rm", "-p", "0.0.0.0:18400:80", "busybox", "true", check=False)
+    assert taken.code == 125 and "18400" in taken.err, taken
