@@ -21,36 +21,52 @@ struct HostRoutes: Sendable {
         table.add("/1.0/kernels/:version", [.delete: { try await removeKernel($0) }])
     }
 
-    /// Prometheus text, with the names that LXD's metrics have.
+    /// Of all projects: the right to read them is looked at first.
     private func metrics(_ call: Call) async throws -> Response {
         let isOpen = await door.engine.settings.flag("core.metrics_authentication") == false
         try AccessRules.checkMetrics(call, isOpen: isOpen)
-        var lines: [String] = []
-        func metric(_ name: String, _ type: String, _ help: String, _ values: [(InstanceView, Int64?)]) {
-            lines += ["# HELP \(name) \(help)", "# TYPE \(name) \(type)"]
-            for (view, value) in values {
-                guard let value else { continue }
-                lines.append(
-                    "\(name){name=\"\(view.record.name)\",project=\"\(view.record.project)\",type=\"\(view.record.kind.lxdType)\"} \(value)"
-                )
-            }
-        }
-        let views = await door.engine.instances.list(project: nil, withUsage: true).filter { $0.pid != nil }
-        metric("lxd_procs_total", "gauge", "The number of running processes.", views.map { ($0, $0.usage?.processes) })
-        metric(
-            "lxd_memory_RSS_bytes", "gauge", "The amount of memory in use.", views.map { ($0, $0.usage?.memory) })
-        lines += ["# HELP lxd_cpu_seconds_total The total number of CPU time used in seconds."]
-        lines += ["# TYPE lxd_cpu_seconds_total counter"]
-        for view in views {
-            guard let used = view.usage?.cpuNanoseconds else { continue }
-            let labels = "cpu=\"0\",mode=\"user\",name=\"\(view.record.name)\",project=\"\(view.record.project)\""
-            lines.append("lxd_cpu_seconds_total{\(labels)} \(Double(used) / 1e9)")
-        }
-        lines += ["# HELP lxd_instances The number of instances.", "# TYPE lxd_instances gauge"]
-        lines.append("lxd_instances \(await door.engine.instances.list(project: nil).count)")
+        var page = MetricsPage()
+        let views = await door.engine.instances.list(project: nil, withUsage: true)
+        for view in views where view.pid != nil { await add(view, to: &page) }
+        page.add("lxd_instances", "gauge", "The number of instances.", [], Double(views.count))
+        page.add(
+            "lxd_operations_total", "counter", "The number of operations that can be asked for.", [],
+            Double(await door.engine.operations.list().count))
+        page.add(
+            "lxd_warnings_total", "counter", "The number of active warnings.", [],
+            Double(await door.engine.warnings.list().filter { $0.status == .new }.count))
         return Response(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: lines.joined(separator: "\n") + "\n")))
+            body: ResponseBody(byteBuffer: ByteBuffer(string: page.text)))
+    }
+
+    private func add(_ view: InstanceView, to page: inout MetricsPage) async {
+        let labels = [
+            (name: "name", value: view.record.name), (name: "project", value: view.record.project),
+            (name: "type", value: view.record.kind.lxdType),
+        ]
+        let usage = view.usage
+        page.add(
+            "lxd_procs_total", "gauge", "The number of running processes.", labels, usage?.processes.map { Double($0) })
+        page.add(
+            "lxd_memory_RSS_bytes", "gauge", "The amount of memory in use.", labels, usage?.memory.map { Double($0) })
+        page.add(
+            "lxd_cpu_seconds_total", "counter", "The total number of CPU time used in seconds.",
+            [(name: "cpu", value: "0"), (name: "mode", value: "user")] + labels,
+            usage?.cpuNanoseconds.map { Double($0) / 1e9 })
+        for endpoint in view.endpoints {
+            // One that cannot be read is left out: the others count all the same.
+            guard let counters = try? await door.engine.networks.counters(endpoint) else { continue }
+            let device = [(name: "device", value: endpoint.device)] + labels
+            for (name, help, value) in [
+                ("receive_bytes", "The amount of received bytes on a given interface.", counters.bytesReceived),
+                ("transmit_bytes", "The amount of transmitted bytes on a given interface.", counters.bytesSent),
+                ("receive_packets", "The amount of received packets on a given interface.", counters.packetsReceived),
+                ("transmit_packets", "The amount of transmitted packets on a given interface.", counters.packetsSent),
+            ] {
+                page.add("lxd_network_\(name)_total", "counter", help, device, Double(value))
+            }
+        }
     }
 
     private func doctor() async throws -> Response {
