@@ -2,7 +2,7 @@ import Archive
 public import DriverKit
 import Glibc
 import LinuxHost
-public import Model
+import Model
 
 /// A `Snapshotter` that only remembers names and sizes: for tests of what stands above it. Layers are read from their
 /// tars and verified, nothing is written anywhere; the folders that its stacks name do not exist.

@@ -1,5 +1,6 @@
 import DriverKit
 import FoundationEssentials
+import EngineTesting
 import Model
 import StateStore
 import Testing
@@ -46,7 +47,7 @@ import Testing
             try await fixture.instances.resume("box")
             try await fixture.instances.restore("box", from: "s")
             #expect(try await fixture.instances.get("box").status == .running)
-            #expect(try fixture.driver.handles(of: id).count == 2)
+            #expect(fixture.driver.handles(of: id).count == 2)
             #expect(
                 await code {
                     _ = try await fixture.instances.createSnapshot("box", SnapshotRequest(isStateful: true))

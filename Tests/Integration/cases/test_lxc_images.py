@@ -1,0 +1,194 @@
+"""Debian's `lxc` against the daemon: images, from import to publish."""
+import hashlib
+import http.server
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import threading
+
+from isletest.lxd import LXC
+from isletest.runner import Skip
+
+METADATA = b"""architecture: x86_64
+creation_date: 1700000000
+properties:
+  os: Busybox
+  release: "1.0"
+  description: Busybox for tests
+templates:
+  /etc/made:
+    when: [create]
+    template: made.tpl
+"""
+
+
+def client(env):
+    if not shutil.which("lxc"):
+        raise Skip("no lxc client (package lxd-client)")
+    return LXC(env.daemon, env.folder)
+
+
+def add(tar, name, data=b"", kind=tarfile.REGTYPE, link=""):
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.linkname, member.mode = len(data), kind, link, 0o755
+    tar.addfile(member, io.BytesIO(data))
+
+
+def metadata(tar):
+    add(tar, "metadata.yaml", METADATA)
+    add(tar, "templates", kind=tarfile.DIRTYPE)
+    add(tar, "templates/made.tpl", b"made for {{ container.name }}\n")
+
+
+def root(env):
+    """A tree with busybox as init."""
+    path = env.folder / "lxd-root"
+    if not path.exists():
+        with tarfile.open(env.folder / "busybox.tar") as tar:
+            tar.extractall(path, filter="fully_trusted")
+        (path / "sbin").mkdir(exist_ok=True)
+        (path / "sbin/init").symlink_to("../bin/busybox")
+    return path
+
+
+def unified(env):
+    path = env.folder / "unified.tar.gz"
+    if not path.exists():
+        with tarfile.open(path, "w:gz") as tar:
+            metadata(tar)
+            tar.add(root(env), arcname="rootfs")
+    return path
+
+
+def sha256(*paths):
+    return hashlib.sha256(b"".join(pathlib.Path(path).read_bytes() for path in paths)).hexdigest()
+
+
+def forget(lxc, *names):
+    for name in names:
+        lxc("image", "delete", name, check=False)
+
+
+def test_a_unified_tarball_in_and_out_again(env):
+    lxc, path = client(env), unified(env)
+    out = lxc.out("image", "import", path, "--alias", "uni", "note=mine")
+    assert sha256(path) in out, out
+    assert "uni" in lxc.out("image", "list", "uni", "-f", "csv", "-c", "l")
+    assert lxc.out("image", "list", "property.os=Busybox", "-f", "csv", "-c", "f").strip() == sha256(path)[:12]
+    info = lxc.out("image", "info", "uni")
+    assert "release: 1.0" in info and "Created: 2023/11/14" in info and "note: mine" in info, info
+    lxc("image", "export", "uni", env.folder / "out")
+    assert (env.folder / "out.tar.gz").read_bytes() == path.read_bytes()
+    lxc("launch", "uni", "u1")
+    assert lxc.out("exec", "u1", "cat", "/etc/made") == "made for u1\n"
+    # Instances go on without it, and it may come back.
+    lxc("image", "delete", "uni")
+    assert lxc.out("exec", "u1", "echo", "on") == "on\n"
+    lxc("image", "import", path, "--alias", "uni")
+    lxc("delete", "-f", "u1")
+    forget(lxc, "uni")
+
+
+def test_two_files_and_details(env):
+    if not shutil.which("mksquashfs"):
+        raise Skip("no mksquashfs (package squashfs-tools)")
+    lxc = client(env)
+    first, second = env.folder / "meta.tar.xz", env.folder / "root.squashfs"
+    with tarfile.open(first, "w:xz") as tar:
+        metadata(tar)
+    subprocess.run(["mksquashfs", root(env), second, "-noappend", "-all-root", "-quiet"], check=True,
+                   stdout=subprocess.DEVNULL)
+    lxc("image", "import", first, second, "--alias", "split", "--public")
+    assert "yes" in lxc.out("image", "list", "split", "-f", "csv", "-c", "p")
+    (env.folder / "split").mkdir()
+    lxc("image", "export", "split", env.folder / "split")
+    files = sorted((env.folder / "split").iterdir(), key=lambda p: not p.name.startswith("meta-"))
+    assert sha256(*files) == sha256(first, second), files
+    lxc("image", "set-property", "split", "team", "blue")
+    assert lxc.out("image", "get-property", "split", "team") == "blue\n"
+    lxc("image", "edit", "split", input=lxc.out("image", "show", "split").replace("public: true", "public: false"))
+    assert "public: false" in lxc.out("image", "show", "split")
+    fingerprint = sha256(first, second)
+    lxc("image", "alias", "create", "deb/12", fingerprint)
+    assert lxc("image", "alias", "create", "deb/12", fingerprint, check=False).code != 0
+    lxc("image", "alias", "rename", "deb/12", "deb/13")
+    assert "deb/13" in lxc.out("image", "alias", "list", "-f", "csv")
+    lxc("image", "alias", "delete", "deb/13")
+    forget(lxc, "split")
+
+
+def test_publish_export_and_import_elsewhere(env):
+    lxc = client(env)
+    lxc("image", "import", unified(env), "--alias", "uni")
+    lxc("launch", "uni", "p1")
+    lxc("exec", "p1", "--", "sh", "-c", "echo changed >/etc/own; rm /etc/group; mkdir /new; ln /etc/own /new/again")
+    assert lxc("publish", "p1", "--alias", "pub", check=False).code != 0, "it runs"
+    lxc("publish", "p1", "--force", "--alias", "pub", "release=2")
+    env.daemon.isle("stop", "-f", "p1", check=False)
+    changes = env.daemon.isle("diff", "p1").out.splitlines()
+    assert "A /etc/own" in changes and "D /etc/group" in changes and "A /new/again" in changes, changes
+    lxc("image", "export", "pub", env.folder / "pub")
+    file = env.folder / "pub.tar"
+    with tarfile.open(file) as tar:
+        names = tar.getnames()
+        assert names[0] == "metadata.yaml" and "rootfs/etc/own" in names and "rootfs/etc/group" not in names
+        assert tar.getmember("rootfs/new/again").islnk()
+    lxc("image", "delete", "pub")
+    lxc("image", "import", file, "--alias", "again")
+    assert lxc.out("image", "list", "again", "-f", "csv", "-c", "f").strip() == sha256(file)[:12]
+    lxc("launch", "again", "p2")
+    assert lxc.out("exec", "p2", "cat", "/new/again") == "changed\n"
+    lxc("delete", "-f", "p1", "p2")
+    forget(lxc, "again", "uni")
+
+
+def test_bad_tarballs_change_nothing(env):
+    lxc = client(env)
+    before = lxc.out("image", "list", "-f", "csv")
+    cases = {
+        "link": lambda tar: add(tar, "rootfs", kind=tarfile.SYMTYPE, link="/"),
+        "template": lambda tar: add(tar, "templates/x", kind=tarfile.SYMTYPE, link="/etc/shadow"),
+        "climb": lambda tar: add(tar, "rootfs/../../x", b"x"),
+        "hard": lambda tar: add(tar, "rootfs/x", kind=tarfile.LNKTYPE, link="/etc/shadow"),
+    }
+    for name, write in cases.items():
+        path = env.folder / f"bad-{name}.tar"
+        with tarfile.open(path, "w") as tar:
+            add(tar, "metadata.yaml", METADATA.replace(b"/etc/made", b"/etc/x"))
+            write(tar)
+        result = lxc("image", "import", path, check=False)
+        assert result.code != 0 and "refused" in result.err, (name, result)
+    assert lxc.out("image", "list", "-f", "csv") == before
+    assert not list((env.daemon.state / "tmp").iterdir())
+
+
+class Server:
+    """A simple streams server on the loopback of the daemon's namespace."""
+
+    def __init__(self, env, folder):
+        self.process = subprocess.Popen(
+            env.namespace.command("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), "8199"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.address = "http://127.0.0.1:8199"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def test_servers_at_own_addresses_are_refused(env):
+    lxc = client(env)
+    body = json.dumps({"source": {"type": "image", "mode": "pull", "protocol": "simplestreams", "alias": "b/1",
+                                  "server": "http://127.0.0.1:8199"}})
+    result = lxc("query", "-X", "POST", "--wait", "-d", body, "/1.0/images", check=False)
+    assert result.code != 0 and "local-image-servers" in result.err + result.out, result
+    for address in ("http://169.254.169.254/x", "file:///etc/passwd", "http://localhost/"):
+        body = json.dumps({"source": {"type": "url", "url": address}})
+        assert lxc("query", "-X", "POST", "--wait", "-d", body, "/1.0/images", check=False).code != 0, address
