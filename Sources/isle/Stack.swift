@@ -27,7 +27,7 @@ struct StackCommand: ParsableCommand {
 struct StackOptions: ParsableArguments {
     @Argument(help: "Compose file, or the folder of one.", completion: .file()) var file: String
     @Option(
-        name: [.customShort("f"), .customLong("override")],
+        name: [.customShort("o"), .customLong("override")],
         help: ArgumentHelp("A further file that goes over the first.", valueName: "file"), completion: .file())
     var overrides: [String] = []
     @Option(

@@ -12,7 +12,7 @@ struct StackLogs: ParsableCommand {
         commandName: "logs", abstract: "Show what the instances of the project have written.")
     @OptionGroup var stack: StackOptions
     @Argument(help: "Only these services.") var services: [String] = []
-    @Flag(name: .customLong("follow"), help: "Go on with what is written from now on.") var follow = false
+    @Flag(name: .shortAndLong, help: "Go on with what is written from now on.") var follow = false
     @Option(
         name: [.customShort("n"), .customLong("tail")], help: ArgumentHelp("Only the last lines.", valueName: "number"))
     var tail: String?
