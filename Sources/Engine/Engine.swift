@@ -81,12 +81,21 @@ public struct Engine: Sendable {
     /// What remote clients are shown; nil if the daemon takes none.
     public var serverCertificate: CertificateFacts? { parts.trust?.serverCertificate }
 
-    /// What works on this host, part by part.
+    /// What works on this host, part by part. What does not becomes a warning, and what works again ends one.
     public func check() async -> [HostCheck] {
         var checks: [HostCheck] = []
         for driver in parts.drivers { checks += await driver.check() }
         if let builder = parts.imaging.builder { checks.append(await builder.check()) }
         for check in parts.checks { checks += await check() }
+        for check in checks {
+            let kind = "Host check: \(check.name)"
+            if check.level == .ok {
+                await warnings.resolve(kind)
+            } else {
+                await warnings.raise(
+                    kind, check.level == .error ? .high : .low, check.finding + (check.advice.map { " (\($0))" } ?? ""))
+            }
+        }
         return checks
     }
 }

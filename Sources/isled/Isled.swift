@@ -62,7 +62,7 @@ struct Isled: AsyncParsableCommand {
                     .init(service: composition.door.service(on: listener)),
                     .init(service: RemoteAccess(listeners: composition.remote)),
                     .init(service: Readiness(logger: logger, socket: layout.socket)),
-                    .init(service: Housekeeping()),
+                    .init(service: Housekeeping(engine: composition.engine)),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
@@ -113,10 +113,16 @@ private struct Readiness: Service {
 
 /// Gives memory back that a burst of work left, so that an idle daemon stays small.
 private struct Housekeeping: Service {
+    let engine: Engine
+
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            var rounds = 0
             while !Task.isCancelled {
                 do { try await Task.sleep(for: .seconds(20)) } catch { return }
+                rounds += 1
+                // Once, when the start is long over: what of the host does not work becomes a warning.
+                if rounds == 3 { _ = await engine.check() }
                 isle_release_memory()
             }
         }
