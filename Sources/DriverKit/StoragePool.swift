@@ -56,7 +56,7 @@ public struct RootFiles: Sendable, Hashable {
 ///     try await pool.clone(.snapshot(first), to: .instance(other), isBusy: false)
 ///
 /// The caller sees to it that calls for the same root do not overlap.
-public protocol StoragePool: Sendable {
+public protocol StoragePool: VolumeStore {
     /// Makes an empty writable folder over `layers`. `alreadyExists` if the instance has one.
     func prepare(_ id: InstanceID, over layers: LayerStack) async throws -> OverlayRoot
     /// The root of an instance that was prepared before. `notFound` if there is none.
@@ -80,6 +80,9 @@ public protocol StoragePool: Sendable {
     func discard(_ root: RootName) async throws
     /// Bytes that the root occupies on disk, those that it shares with others included; layers of images are not.
     func usage(_ root: RootName) async throws -> Int64
+    /// Bounds the bytes that an instance may write; nil: no bound. `unsupported` where that cannot be enforced.
+    func limit(_ id: InstanceID, bytes: Int64?) async throws
+    func space() async throws -> PoolSpace
     /// Removes what interrupted work left; called once at start, before anything else.
     func recover() async throws
 }

@@ -22,6 +22,7 @@ public struct Engine: Sendable {
     public let events: EventBus
     public let layout: HostLayout
     private let parts: EngineParts
+    private let scheduler: Scheduler
     private let standardNetwork: NetworkSpec
 
     /// - Parameter network: the network of the default profile, made if it is not there.
@@ -38,7 +39,7 @@ public struct Engine: Sendable {
         trust = TrustService(parts: parts, settings: settings, operations: operations, projects: projects)
         profiles = ProfileService(store: parts.store, events: parts.events, projects: projects)
         networks = NetworkService(parts: parts)
-        volumes = VolumeService(store: parts.store, events: parts.events, layout: parts.layout, folders: parts.folders)
+        volumes = VolumeService(store: parts.store, events: parts.events, pools: pools)
         images = ImageService(parts: parts, pools: pools)
         builds = BuildService(parts: parts, images: images)
         instances = InstanceService(
@@ -49,6 +50,7 @@ public struct Engine: Sendable {
         projectChanges = ProjectChanges(
             projects: projects, instances: instances, profiles: profiles, volumes: volumes, trust: trust, parts: parts)
         profileChanges = ProfileChanges(profiles: profiles, instances: instances, projects: projects)
+        scheduler = Scheduler(instances: instances, volumes: volumes, logger: parts.logger)
     }
 
     /// Takes over what an earlier daemon left, cleans up after a crash, and starts what should run.
@@ -69,10 +71,12 @@ public struct Engine: Sendable {
         try await instances.load()
         try await projects.adopt(Set(await instances.list(project: nil).map(\.record.project)))
         await images.startUpkeep()
+        await scheduler.start()
     }
 
     /// Ends the daemon's own work; instances go on.
     public func shutdown() async {
+        await scheduler.stop()
         await operations.shutdown()
         await images.endUpkeep()
         await networks.shutdown()

@@ -110,6 +110,9 @@ extension InstanceActor {
             try await services.allow(record)
             if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
             if case .prepared(let run) = lifecycle { await discard(run) }
+            if try Devices(before.devices).rootSize != Devices(after.devices).rootSize {
+                try await limitRoot(changed: true)
+            }
             do { try await save() } catch {
                 if case .running(let run) = lifecycle { try await applyLive(run, from: after, to: before) }
                 throw error
@@ -143,7 +146,7 @@ extension InstanceActor {
     }
 
     /// `notFound` if its name is not `expected` any more.
-    func rename(from expected: String, to name: String) async throws {
+    func rename(from expected: String, to name: String, project: String? = nil) async throws {
         if case .deleted = lifecycle { throw gone(expected) }
         guard record.name == expected else { throw gone(expected) }
         guard case .stopped = lifecycle else {
@@ -152,6 +155,7 @@ extension InstanceActor {
         }
         let old = record
         record.name = name
+        if let project { record.project = project }
         do { try await save() } catch {
             record = old
             throw error

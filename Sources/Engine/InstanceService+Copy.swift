@@ -140,6 +140,7 @@ extension InstanceService {
             throw error
         }
         await actor.take(copies)
+        try await actor.limitRoot()
     }
 
     /// Brings `target`, which does not run, up to date with `source`: its files, and snapshots by name and time.
@@ -176,6 +177,14 @@ extension InstanceActor {
     func whileCopied(_ root: RootName, _ body: (_ isBusy: Bool) async throws -> Void) async throws {
         guard case .instance = root else { return try await body(false) }
         try await whileStill(body)
+    }
+
+    /// Bounds what the instance may write to its root, if its root disk says so.
+    func limitRoot(changed: Bool = false) async throws {
+        guard record.kind == .application || record.kind == .system else { return }
+        let size = try Devices(await merged().devices).rootSize
+        guard size != nil || changed else { return }
+        try await services.pools.pool(of: record).limit(id, bytes: size)
     }
 
     func take(_ copies: [SnapshotRecord]) { snapshots += copies }

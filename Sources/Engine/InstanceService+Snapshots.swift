@@ -54,6 +54,13 @@ extension InstanceService {
         return try await services.pools.pool(of: await actor.record).usage(.snapshot(record.id))
     }
 
+    /// Bytes that the instance's files occupy on disk.
+    public func rootUsage(_ name: String, project: String = "default") async throws -> Int64 {
+        let record = try await find(name, project).record
+        guard record.kind != .module else { return 0 }
+        return try await services.pools.pool(of: record).usage(.instance(record.id))
+    }
+
     /// Keeps the instance as it is now. A running one stands still meanwhile; how long depends on the pool.
     @discardableResult
     public func createSnapshot(_ name: String, project: String = "default", _ request: SnapshotRequest) async throws
@@ -125,6 +132,10 @@ extension InstanceService {
 
     /// Finishes or undoes a snapshot or restore that a crash cut short. False if the step is none of these.
     func settleSnapshot(_ entry: JournalEntry, of actor: InstanceActor) async throws -> Bool {
+        if entry.step == "move" {
+            try await actor.settleMove(entry.detail)
+            return true
+        }
         guard let id = InstanceID(entry.detail) else { return false }
         switch entry.step {
         case "snapshot":

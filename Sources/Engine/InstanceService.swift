@@ -68,6 +68,13 @@ public actor InstanceService {
         await list(project: nil).filter(test)
     }
 
+    /// The instances of all projects.
+    func everything() async -> [InstanceView] {
+        var views: [InstanceView] = []
+        for actor in Array(actors.values) { views.append(await actor.view(withUsage: false)) }
+        return views
+    }
+
     /// Names of all instances of a project, in no order.
     public func names(in project: String) -> [String] {
         names.keys.filter { $0.hasPrefix(project + "/") }.map { String($0.dropFirst(project.count + 1)) }
@@ -127,6 +134,7 @@ public actor InstanceService {
             try await self.services.images.makeRoot(
                 for: await actor.record, image: image, merged: await actor.merged())
             try await self.takeTemplates(of: image, to: actor.id)
+            try await actor.limitRoot()
         }
     }
 
@@ -550,6 +558,14 @@ public actor InstanceService {
                 metadata: ["id": "\(id)", "action": "\(action.rawValue)", "error": "\(error)"])
         }
     }
+
+    /// Takes a name for an instance that is to get it; `alreadyExists` if it is another's.
+    func claim(_ name: String, _ project: String, for id: InstanceID) throws {
+        try refuseTaken(name, project)
+        names[key(project, name)] = id
+    }
+
+    func unclaim(_ name: String, _ project: String) { names[key(project, name)] = nil }
 
     private func refuseTaken(_ name: String, _ project: String) throws {
         guard names[key(project, name)] == nil else {

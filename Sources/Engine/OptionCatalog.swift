@@ -69,6 +69,12 @@ public struct OptionCatalog: Sendable {
             "snapshots.expiry", "how long snapshots are kept: `1M 2H 3d 4w 5m 6y`", "times", live: true
         ) { (try? ExpiryText($0)) != nil },
         option(
+            "snapshots.schedule", "when snapshots are made: cron's five fields (UTC), `@hourly`, `@daily`, …",
+            "schedule",
+            live: true
+        ) { $0.isEmpty || (try? Schedule($0)) != nil },
+        bool("snapshots.schedule.stopped", "make scheduled snapshots also while the instance is stopped"),
+        option(
             "snapshots.pattern", "name of snapshots without one: `%d`, `{{ creation_date|date:'2006-01-02' }}`",
             "pattern", live: true
         ) { (try? SnapshotPattern($0)) != nil },

@@ -6,6 +6,8 @@ import StateStore
 /// Storage pools; `default` always exists.
 public actor PoolService {
     let parts: EngineParts
+    /// Changes of pools come one after the other.
+    let locks = KeyedLock<String>()
     private var records: [String: PoolRecord] = [:]
     private var open: [String: any StoragePool] = [:]
     /// Why a pool of this name is not open.
@@ -67,6 +69,17 @@ public actor PoolService {
                 hint: "see to its source and start isled again", resource: "storage pool \(name)")
         }
         return pool
+    }
+
+    /// Remembers a pool that was made or changed.
+    func take(_ record: PoolRecord, _ pool: (any StoragePool)?) {
+        records[record.name] = record
+        if let pool { open[record.name] = pool }
+    }
+
+    func forget(_ name: String) {
+        records[name] = nil
+        open[name] = nil
     }
 
     func driver(_ name: String) throws -> any StorageDriver {

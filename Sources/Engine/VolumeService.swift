@@ -3,96 +3,218 @@ import Glibc
 public import Model
 import StateStore
 
-/// Named folders that outlive instances. They keep the ids of the instances inside them (0 is root in each).
+/// Custom volumes: folders and disks that outlive instances. They keep the ids of the instances inside them (0 is root
+/// in each).
 public actor VolumeService {
-    private let store: StateStore
-    private let events: EventBus
-    private let layout: HostLayout
-    private let folders: any FolderStore
-    private var volumes: [String: VolumeRecord] = [:]
+    let store: StateStore
+    let events: EventBus
+    let pools: PoolService
+    /// One change of a volume at a time.
+    let locks = KeyedLock<String>()
+    var volumes: [String: VolumeRecord] = [:]
+    /// By the volume's key, oldest first.
+    var snapshotRecords: [String: [VolumeSnapshotRecord]] = [:]
 
-    init(store: StateStore, events: EventBus, layout: HostLayout, folders: any FolderStore) {
+    init(store: StateStore, events: EventBus, pools: PoolService) {
         self.store = store
         self.events = events
-        self.layout = layout
-        self.folders = folders
+        self.pools = pools
     }
 
     func load() async throws {
-        for volume in try await store.volumes() { volumes[key(volume.project, volume.name)] = volume }
+        for volume in try await store.volumes() { volumes[key(volume)] = volume }
+        for snapshot in try await store.volumeSnapshots() {
+            snapshotRecords[key(snapshot.project, snapshot.pool, snapshot.volume), default: []].append(snapshot)
+        }
     }
 
-    public func list(project: String = "default") -> [VolumeRecord] {
-        volumes.values.filter { $0.project == project }.sorted { $0.name < $1.name }
+    // MARK: looking
+
+    /// - Parameter pool: nil: of all pools.
+    public func list(project: String = "default", pool: String? = nil) -> [VolumeRecord] {
+        volumes.values.filter { $0.project == project && (pool == nil || $0.pool == pool) }
+            .sorted { ($0.name, $0.pool) < ($1.name, $1.pool) }
     }
 
-    public func get(_ name: String, project: String = "default") throws -> VolumeRecord {
-        guard let volume = volumes[key(project, name)] else {
-            throw EngineError(.notFound, "volume \(Names.quoted(name)) does not exist", hint: "isle volume list")
+    /// The volumes of all projects and pools.
+    func everything() -> [VolumeRecord] { Array(volumes.values) }
+
+    /// Of all projects.
+    public func all(pool: String) -> [VolumeRecord] { volumes.values.filter { $0.pool == pool } }
+
+    public func get(_ name: String, project: String = "default", pool: String = PoolRecord.standard) throws
+        -> VolumeRecord
+    {
+        guard let volume = volumes[key(project, pool, name)] else {
+            throw EngineError(
+                .notFound, "volume \(Names.quoted(name)) does not exist in pool \(Names.quoted(pool))",
+                hint: "isle volume list")
         }
         return volume
     }
+
+    /// Bytes the volume occupies on disk.
+    public func usage(_ name: String, project: String = "default", pool: String = PoolRecord.standard) async throws
+        -> Int64
+    {
+        let volume = try get(name, project: project, pool: pool)
+        return try await pools.pool(pool).volumeUsage(volume.path)
+    }
+
+    /// Where its files are on the host.
+    public func folder(_ volume: VolumeRecord) async throws -> String {
+        try await pools.pool(volume.pool).folder(of: volume.path)
+    }
+
+    // MARK: changing
 
     /// `alreadyExists` if the name is taken.
     @discardableResult
     public func create(_ volume: VolumeRecord) async throws -> VolumeRecord {
         try Names.checkResource(volume.name, "volume")
-        guard volumes[key(volume.project, volume.name)] == nil else {
-            throw EngineError(.alreadyExists, "volume \(Names.quoted(volume.name)) exists already")
-        }
-        guard let unknown = volume.config.keys.sorted().first(where: { !$0.hasPrefix("user.") }) else {
-            let path = layout.volume(volume.name, project: volume.project)
-            // The folder first: a folder without a record is found by name and used; the reverse would be an error.
-            if mkdir(path, 0o755) != 0, errno != EEXIST {
-                throw EngineError(
-                    .internal, "the folder \(path) of volume \(volume.name) cannot be made: errno \(errno)")
+        try VolumeOptions.check(volume.config, volume.contentType)
+        return try await locks.withLock(key(volume)) {
+            try refuseTaken(volume)
+            let pool = try await pools.pool(volume.pool)
+            var volume = volume
+            let size = VolumeOptions.size(volume.config, volume.contentType)
+            if volume.contentType == .block, volume.config["size"] == nil {
+                volume.config["size"] = size.map(String.init)
             }
-            try await store.save(volume)
-            volumes[key(volume.project, volume.name)] = volume
-            events.lifecycle("storage-volume-created", source(volume.name), project: volume.project)
+            do {
+                try await pool.makeVolume(volume.path, volume.contentType, size: size)
+            } catch let error as EngineError where error.code == .alreadyExists && volume.contentType == .filesystem {
+                // A crash came between folder and record: the folder is found by its name and used.
+            }
+            try await add(volume)
             return volume
         }
-        throw EngineError(
-            .invalidArgument, "unknown volume key \(Names.quoted(unknown))", hint: "own keys begin with 'user.'")
+    }
+
+    /// Makes a volume with the content of another, and of its snapshots unless `volumeOnly`.
+    ///
+    /// - Parameter snapshot: of the source, to copy instead of its present.
+    @discardableResult
+    public func copy(
+        _ source: VolumeRecord, snapshot: String? = nil, to target: VolumeRecord, volumeOnly: Bool = false
+    ) async throws -> VolumeRecord {
+        try Names.checkResource(target.name, "volume")
+        var target = target
+        target.content = source.content
+        target.config = source.config.filter { !$0.key.hasPrefix("volatile.") }.merging(target.config) { $1 }
+        try VolumeOptions.check(target.config, target.contentType)
+        return try await locks.withLock(key(target)) {
+            try refuseTaken(target)
+            let (from, to) = (try await pools.pool(source.pool), try await pools.pool(target.pool))
+            let origin: VolumeName
+            if let snapshot { origin = try self.snapshot(snapshot, of: source).path } else { origin = source.path }
+            let snapshots = volumeOnly || snapshot != nil ? [] : self.snapshots(of: source)
+            do {
+                for snapshot in snapshots {
+                    var name = target.path
+                    name.snapshot = snapshot.name
+                    try await to.cloneVolume(from.folder(of: snapshot.path), to: name)
+                }
+                try await to.cloneVolume(from.folder(of: origin), to: target.path)
+                if let size = target.config["size"].flatMap(Units.bytes) {
+                    try await to.limitVolume(target.path, target.contentType, bytes: size)
+                }
+                try await add(target)
+            } catch {
+                try await to.removeVolume(target.path)
+                throw error
+            }
+            for snapshot in snapshots {
+                var copy = snapshot
+                (copy.project, copy.pool, copy.volume) = (target.project, target.pool, target.name)
+                try await store.save(copy)
+                snapshotRecords[key(target), default: []].append(copy)
+            }
+            return target
+        }
+    }
+
+    /// Replaces description and configuration. A new size takes effect at once.
+    public func update(_ volume: VolumeRecord) async throws {
+        try VolumeOptions.check(volume.config, volume.contentType)
+        try await locks.withLock(key(volume)) {
+            let old = try get(volume.name, project: volume.project, pool: volume.pool)
+            if old.config["size"] != volume.config["size"] {
+                try await pools.pool(volume.pool).limitVolume(
+                    volume.path, volume.contentType, bytes: volume.config["size"].flatMap(Units.bytes))
+            }
+            try await store.save(volume)
+            volumes[key(volume)] = volume
+        }
+        events.lifecycle("storage-volume-updated", source(volume), project: volume.project)
+    }
+
+    /// Gives a volume that nothing uses another name, pool or project; its snapshots go along.
+    public func move(_ volume: VolumeRecord, to target: VolumeRecord, usedBy: [String]) async throws {
+        try refuseUsed(volume, usedBy)
+        guard key(volume) != key(target) else { return }
+        if volume.pool != target.pool {
+            try await copy(volume, to: target)
+            return try await delete(volume.name, project: volume.project, pool: volume.pool, usedBy: [])
+        }
+        try Names.checkResource(target.name, "volume")
+        try await locks.withLock(key(volume)) {
+            try refuseTaken(target)
+            let pool = try await pools.pool(volume.pool)
+            try await pool.renameVolume(volume.path, to: target.path)
+            do {
+                try await store.rename(volume, to: target)
+            } catch {
+                try await pool.renameVolume(target.path, to: volume.path)
+                throw error
+            }
+            volumes[key(volume)] = nil
+            volumes[key(target)] = target
+            snapshotRecords[key(target)] = snapshotRecords.removeValue(forKey: key(volume))?.map { snapshot in
+                var snapshot = snapshot
+                (snapshot.project, snapshot.volume) = (target.project, target.name)
+                return snapshot
+            }
+        }
+        events.lifecycle(
+            "storage-volume-renamed", source(target), project: target.project, ["old_name": .string(volume.name)])
     }
 
     /// - Parameter usedBy: names of the instances that use it; must be empty.
-    public func delete(_ name: String, project: String = "default", usedBy: [String]) async throws {
-        _ = try get(name, project: project)
-        guard usedBy.isEmpty else {
-            throw EngineError(
-                .conflict, "volume \(Names.quoted(name)) is used by \(usedBy.joined(separator: ", "))",
-                hint: "remove the device from those instances first")
+    public func delete(
+        _ name: String, project: String = "default", pool: String = PoolRecord.standard, usedBy: [String]
+    ) async throws {
+        let volume = try get(name, project: project, pool: pool)
+        try refuseUsed(volume, usedBy)
+        try await locks.withLock(key(volume)) {
+            // The record goes last: what a crash leaves is still named and can be deleted again.
+            try await pools.pool(pool).removeVolume(volume.path)
+            try await store.deleteVolume(project: project, pool: pool, name: name)
+            volumes[key(volume)] = nil
+            snapshotRecords[key(volume)] = nil
         }
-        let path = layout.volume(name, project: project)
-        let trash = "\(layout.temporary)/volume-\(UUIDText.random())"
-        if rename(path, trash) != 0, errno != ENOENT {
-            throw EngineError(.internal, "the folder \(path) cannot be removed: errno \(errno)")
-        }
-        try await store.deleteVolume(project: project, pool: "default", name: name)
-        volumes[key(project, name)] = nil
-        events.lifecycle("storage-volume-deleted", source(name), project: project)
-        try await folders.remove(trash)
-    }
-
-    /// Bytes the volume occupies on disk.
-    public func usage(_ name: String, project: String = "default") async throws -> Int64 {
-        _ = try get(name, project: project)
-        return try await folders.usage(layout.volume(name, project: project))
+        events.lifecycle("storage-volume-deleted", source(volume), project: project)
     }
 
     /// The mounts of disk devices; a named volume that is missing is made, as Docker does.
     func mounts(_ disks: [Devices.Disk], project: String) async throws -> [MountSpec] {
         var mounts: [MountSpec] = []
         for disk in disks {
-            if disk.pool != nil {
-                if volumes[key(project, disk.source)] == nil {
-                    try await create(VolumeRecord(project: project, name: disk.source, createdAt: Clock.now))
+            if let pool = disk.pool {
+                if volumes[key(project, pool, disk.source)] == nil {
+                    try await create(
+                        VolumeRecord(project: project, pool: pool, name: disk.source, createdAt: Clock.now))
+                }
+                let volume = try get(disk.source, project: project, pool: pool)
+                guard volume.contentType == .filesystem else {
+                    throw EngineError(
+                        .invalidArgument,
+                        "volume \(Names.quoted(disk.source)) of disk device \(Names.quoted(disk.device)) is a disk, not a folder",
+                        hint: "attach it to a machine, without a path")
                 }
                 mounts.append(
                     MountSpec(
-                        source: layout.volume(disk.source, project: project), target: disk.target,
-                        readOnly: disk.readOnly, idMapped: true))
+                        source: try await folder(volume), target: disk.target, readOnly: disk.readOnly, idMapped: true))
             } else {
                 guard access(disk.source, F_OK) == 0 else {
                     if !disk.required { continue }
@@ -110,6 +232,43 @@ public actor VolumeService {
         return mounts
     }
 
-    private func key(_ project: String, _ name: String) -> String { project + "/" + name }
-    private func source(_ name: String) -> String { "/1.0/storage-pools/default/volumes/custom/\(name)" }
+    // MARK: -
+
+    func add(_ volume: VolumeRecord) async throws {
+        try await store.save(volume)
+        volumes[key(volume)] = volume
+        events.lifecycle("storage-volume-created", source(volume), project: volume.project)
+    }
+
+    func refuseTaken(_ volume: VolumeRecord) throws {
+        guard volumes[key(volume)] == nil else {
+            throw EngineError(
+                .alreadyExists,
+                "volume \(Names.quoted(volume.name)) exists already in pool \(Names.quoted(volume.pool))")
+        }
+    }
+
+    func refuseUsed(_ volume: VolumeRecord, _ usedBy: [String]) throws {
+        guard usedBy.isEmpty else {
+            throw EngineError(
+                .conflict, "volume \(Names.quoted(volume.name)) is used by \(usedBy.joined(separator: ", "))",
+                hint: "remove the device from those instances first")
+        }
+    }
+
+    func key(_ volume: VolumeRecord) -> String { key(volume.project, volume.pool, volume.name) }
+    func key(_ project: String, _ pool: String, _ name: String) -> String { "\(project)/\(pool)/\(name)" }
+    func source(_ volume: VolumeRecord) -> String {
+        "/1.0/storage-pools/\(volume.pool)/volumes/custom/\(volume.name)"
+    }
+}
+
+extension VolumeRecord {
+    var path: VolumeName { VolumeName(project: project, name: name) }
+    /// What it holds; one that does not say holds files.
+    public var contentType: VolumeContent { content ?? .filesystem }
+}
+
+extension VolumeSnapshotRecord {
+    var path: VolumeName { VolumeName(project: project, name: volume, snapshot: name) }
 }

@@ -67,6 +67,13 @@ public actor FakePool: StoragePool {
 
     public func recover() async throws {}
 
+    public func limit(_ id: InstanceID, bytes: Int64?) async throws {
+        guard bytes != nil else { return }
+        throw EngineError(.unsupported, "a fake pool bounds nothing")
+    }
+
+    public func space() async throws -> PoolSpace { PoolSpace(total: 1 << 40, used: 1 << 30, free: 1 << 39) }
+
     private func parent(_ root: RootName) -> String {
         switch root {
         case .instance: "\(folder)/roots"
@@ -83,6 +90,41 @@ public actor FakePool: StoragePool {
     private func remove(_ path: String) throws {
         if files.fileExists(atPath: path) { try files.removeItem(atPath: path) }
     }
+}
+
+extension FakePool {
+    public nonisolated func folder(of volume: VolumeName) -> String {
+        "\(folder)/volumes/\(volume.project)_\(volume.name)" + (volume.snapshot.map { "@\($0)" } ?? "")
+    }
+
+    public func makeVolume(_ volume: VolumeName, _ content: VolumeContent, size: Int64?) async throws {
+        let path = folder(of: volume)
+        guard !files.fileExists(atPath: path) else { throw EngineError(.alreadyExists, "\(path) is there already") }
+        try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+        if content != .filesystem { _ = files.createFile(atPath: "\(path)/root.img", contents: Data()) }
+    }
+
+    public func cloneVolume(_ source: String, to copy: VolumeName) async throws {
+        guard files.fileExists(atPath: source) else { throw EngineError(.notFound, "\(source) is not there") }
+        guard !files.fileExists(atPath: folder(of: copy)) else {
+            throw EngineError(.alreadyExists, "\(folder(of: copy)) is there already")
+        }
+        try files.copyItem(atPath: source, toPath: folder(of: copy))
+    }
+
+    public func restoreVolume(_ volume: VolumeName, from snapshot: VolumeName) async throws {
+        guard files.fileExists(atPath: folder(of: snapshot)) else { throw EngineError(.notFound, "no such snapshot") }
+        try remove(folder(of: volume))
+        try files.copyItem(atPath: folder(of: snapshot), toPath: folder(of: volume))
+    }
+
+    public func renameVolume(_ volume: VolumeName, to new: VolumeName) async throws {
+        try files.moveItem(atPath: folder(of: volume), toPath: folder(of: new))
+    }
+
+    public func removeVolume(_ volume: VolumeName) async throws { try remove(folder(of: volume)) }
+    public func volumeUsage(_ volume: VolumeName) async throws -> Int64 { 4096 }
+    public func limitVolume(_ volume: VolumeName, _ content: VolumeContent, bytes: Int64?) async throws {}
 }
 
 /// Makes fake pools.

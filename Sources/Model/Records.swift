@@ -95,10 +95,13 @@ public struct VolumeRecord: Sendable, Codable, Hashable {
     public var config: [String: String]
     /// Seconds since 1970.
     public var createdAt: Double
+    /// nil: a folder of files.
+    public var content: VolumeContent?
     public init(
         project: String = "default", pool: String = "default", name: String, description: String = "",
-        config: [String: String] = [:], createdAt: Double
+        config: [String: String] = [:], createdAt: Double, content: VolumeContent? = nil
     ) {
+        self.content = content
         self.project = project
         self.pool = pool
         self.name = name

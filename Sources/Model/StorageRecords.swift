@@ -44,3 +44,84 @@ public struct PoolRecord: Sendable, Codable, Hashable {
         self.createdAt = createdAt
     }
 }
+
+/// The name of a custom volume in its pool, or of a snapshot of one.
+public struct VolumeName: Sendable, Hashable {
+    public var project: String
+    public var name: String
+    public var snapshot: String?
+
+    public init(project: String = "default", name: String, snapshot: String? = nil) {
+        self.project = project
+        self.name = name
+        self.snapshot = snapshot
+    }
+}
+
+/// What a custom volume holds.
+public enum VolumeContent: String, Sendable, Codable, CaseIterable {
+    /// A folder of files.
+    case filesystem
+    /// The disk of a machine.
+    case block
+    /// A disc image, which is read only.
+    case iso
+}
+
+/// A custom volume as it was.
+public struct VolumeSnapshotRecord: Sendable, Codable, Hashable {
+    public var project: String
+    public var pool: String
+    public var volume: String
+    public var name: String
+    public var description: String
+    public var config: [String: String]
+    /// Seconds since 1970.
+    public var createdAt: Double
+    /// Seconds since 1970 at which it is removed by itself; nil: never.
+    public var expiresAt: Double?
+
+    public init(
+        project: String, pool: String, volume: String, name: String, description: String = "",
+        config: [String: String] = [:], createdAt: Double, expiresAt: Double? = nil
+    ) {
+        self.project = project
+        self.pool = pool
+        self.volume = volume
+        self.name = name
+        self.description = description
+        self.config = config
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+    }
+}
+
+/// A backup of an instance or a volume: one archive file that stands alone.
+public struct BackupRecord: Sendable, Codable, Hashable, Identifiable {
+    /// A random UUID; the file has this name.
+    public let id: String
+    /// `instance/<id>` or `volume/<project>/<pool>/<name>`.
+    public var owner: String
+    public var name: String
+    /// Seconds since 1970.
+    public var createdAt: Double
+    /// Seconds since 1970 at which it is removed by itself; nil: never.
+    public var expiresAt: Double?
+    /// Without snapshots.
+    public var instanceOnly: Bool
+    /// Name of the compression that the file was written with.
+    public var compression: String
+
+    public init(
+        id: String, owner: String, name: String, createdAt: Double, expiresAt: Double? = nil,
+        instanceOnly: Bool = false, compression: String = "gzip"
+    ) {
+        self.id = id
+        self.owner = owner
+        self.name = name
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.instanceOnly = instanceOnly
+        self.compression = compression
+    }
+}

@@ -1,6 +1,7 @@
 public import DriverKit
 import LinuxHost
 import Model
+import PoolTrees
 import Synchronization
 
 extension FolderPool {
@@ -59,10 +60,10 @@ extension FolderPool {
             try roots.makeDirectories(name, mode: files.isDisk ? 0o711 : 0o700)
             let own = try roots.subdirectory(name)
             try stack.write(to: own)
-            if let base = files.base { try await CopyTool.copy(base, to: "\(own.path)/\(CopyTool.name(of: base))") }
+            if let base = files.base { try await TreeCopy.copy(base, to: "\(own.path)/\(TreeCopy.name(of: base))") }
             if case .instance = root, let written = files.written {
                 let target = files.isDisk ? "disk.qcow2" : WritableFolder.staging
-                try await CopyTool.copy(written, to: "\(own.path)/\(target)")
+                try await TreeCopy.copy(written, to: "\(own.path)/\(target)")
             }
             guard !files.isDisk else { return }
             if case .instance = root, files.written != nil {
@@ -83,7 +84,7 @@ extension FolderPool {
         let part = InstanceID.random().raw
         try frozen.makeDirectory(part, mode: 0o711)
         do {
-            try await CopyTool.copy(path, to: "\(frozen.path)/\(part)/\(isDisk ? "disk.qcow2" : "fs")")
+            try await TreeCopy.copy(path, to: "\(frozen.path)/\(part)/\(isDisk ? "disk.qcow2" : "fs")")
         } catch {
             try trash.take(part, from: frozen)
             await trash.empty()
@@ -91,17 +92,4 @@ extension FolderPool {
         }
         return part
     }
-}
-
-/// cp(1): owners, attributes, links, holes and overlayfs's marks too, and without copying blocks where the filesystem
-/// can share them.
-enum CopyTool {
-    /// Copies the file or tree at `source` to `target`, which is not there yet.
-    static func copy(_ source: String, to target: String) async throws {
-        try await ProcessRunner.check(
-            "cp", ["-a", "--reflink=auto", "--sparse=auto", "--no-target-directory", "--", source, target],
-            timeout: .seconds(6 * 3600))
-    }
-
-    static func name(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 }

@@ -1,6 +1,7 @@
 import DriverKit
 import LinuxHost
 import Model
+import PoolTrees
 import Synchronization
 
 extension FolderPool {
@@ -18,6 +19,7 @@ extension FolderPool {
             try sweep(frozen.list().map(\.name.text))
         }
         await trash.empty()
+        try await trees.recover()
     }
 
     /// Ends a move of what an instance wrote into a frozen part that was cut short, or takes back what was prepared for

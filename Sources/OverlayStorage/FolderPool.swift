@@ -2,6 +2,7 @@ public import DriverKit
 import Glibc
 import LinuxHost
 public import Model
+import PoolTrees
 import Synchronization
 
 /// A pool of plain folders, on any filesystem.
@@ -10,6 +11,7 @@ import Synchronization
 ///     instances/<id>/stack   link that names the frozen parts below it (`FrozenStack`)
 ///     snapshots/<id>/        the same, with an upper folder in which nothing is
 ///     frozen/<part>/fs       what an instance had written when it was cloned; never changes
+///     volumes/, volume-snapshots/   see `VolumeTrees`
 ///     trash/                 what is being removed
 ///
 /// A clone costs no copying: the upper folder becomes a frozen part by one rename(2), which both roots then lie over.
@@ -21,6 +23,7 @@ public final class FolderPool: StoragePool {
     let snapshots: RootDirectory
     let frozen: RootDirectory
     let trash: Trash
+    let trees: VolumeTrees<FolderTrees>
     /// The stack of every root.
     let stacks = Mutex<[RootName: FrozenStack]>([:])
     /// Held while stacks change: a part that nobody needs must not get a user while it is removed.
@@ -40,6 +43,7 @@ public final class FolderPool: StoragePool {
         } else {
             trash = Trash(try folder.subdirectory("trash"))
         }
+        trees = try VolumeTrees(root: path, maker: FolderTrees())
         try loadStacks()
     }
 

@@ -93,7 +93,9 @@ public struct RESTDoor: Sendable {
         CertificateRoutes(door: door).add(to: table)
         ProjectRoutes(door: door).add(to: table)
         WarningRoutes(door: door).add(to: table)
+        PoolRoutes(door: door).add(to: table)
         StorageRoutes(door: door).add(to: table)
+        VolumeSnapshotRoutes(door: door).add(to: table)
         let described = table.routes + ["GET /1.0/openapi.json"]
         table.add(
             "/1.0/openapi.json",

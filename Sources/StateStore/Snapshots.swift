@@ -47,6 +47,64 @@ extension StateStore {
         }
     }
 
+    /// Snapshots of all volumes, oldest first.
+    public func volumeSnapshots() async throws -> [VolumeSnapshotRecord] {
+        try await read { db in
+            try String.fetchAll(db, sql: "SELECT document FROM volume_snapshot ORDER BY rowid")
+                .map { try Document.decode(VolumeSnapshotRecord.self, $0) }.sorted { $0.createdAt < $1.createdAt }
+        }
+    }
+
+    /// Stores a snapshot of a volume under its name, in place of an older one.
+    public func save(_ snapshot: VolumeSnapshotRecord) async throws {
+        try await write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO volume_snapshot (project, pool, volume, name, document) VALUES (?, ?, ?, ?, ?)
+                    ON CONFLICT (project, pool, volume, name) DO UPDATE SET document = excluded.document
+                    """,
+                arguments: [
+                    snapshot.project, snapshot.pool, snapshot.volume, snapshot.name, try Document.encode(snapshot),
+                ])
+        }
+    }
+
+    public func delete(_ snapshot: VolumeSnapshotRecord) async throws {
+        try await write { db in
+            try db.execute(
+                sql: "DELETE FROM volume_snapshot WHERE project = ? AND pool = ? AND volume = ? AND name = ?",
+                arguments: [snapshot.project, snapshot.pool, snapshot.volume, snapshot.name])
+        }
+    }
+
+    /// Gives a volume another name or project; its snapshots go along.
+    public func rename(_ volume: VolumeRecord, to new: VolumeRecord) async throws {
+        try await write { db in
+            try db.execute(
+                sql: """
+                    UPDATE volume SET project = ?, pool = ?, name = ?, document = ?
+                    WHERE project = ? AND pool = ? AND name = ?
+                    """,
+                arguments: [
+                    new.project, new.pool, new.name, try Document.encode(new), volume.project, volume.pool, volume.name,
+                ])
+            let documents = try String.fetchAll(
+                db, sql: "SELECT document FROM volume_snapshot WHERE project = ? AND pool = ? AND volume = ?",
+                arguments: [new.project, new.pool, new.name])
+            for document in documents {
+                var snapshot = try Document.decode(VolumeSnapshotRecord.self, document)
+                (snapshot.project, snapshot.pool, snapshot.volume) = (new.project, new.pool, new.name)
+                try db.execute(
+                    sql: """
+                        UPDATE volume_snapshot SET document = ? WHERE project = ? AND pool = ? AND volume = ? AND name = ?
+                        """,
+                    arguments: [
+                        try Document.encode(snapshot), snapshot.project, snapshot.pool, snapshot.volume, snapshot.name,
+                    ])
+            }
+        }
+    }
+
     public func pools() async throws -> [PoolRecord] {
         try await read { db in
             try String.fetchAll(db, sql: "SELECT document FROM pool ORDER BY name")

@@ -17,6 +17,23 @@ extension API {
         public init() {}
     }
 
+    /// `POST /1.0/storage-pools`.
+    public struct StoragePoolsPost: Codable, Sendable, Hashable {
+        @Zero public var name = ""
+        @Zero public var description = ""
+        /// `dir` or `btrfs`.
+        @Zero public var driver = ""
+        @Zero public var config: [String: String] = [:]
+        public init() {}
+    }
+
+    /// `PUT` and `PATCH` of a pool.
+    public struct StoragePoolPut: Codable, Sendable, Hashable {
+        public var config: [String: String]?
+        public var description: String?
+        public init() {}
+    }
+
     /// `GET /1.0/storage-pools/{pool}/resources`.
     public struct StoragePoolResources: Codable, Sendable, Hashable {
         @Zero public var space = Amount()
@@ -33,6 +50,7 @@ extension API {
 
     /// `GET /1.0/storage-pools/{pool}/volumes/{type}/{name}`.
     public struct StorageVolume: Codable, Sendable, Hashable {
+        /// Of a snapshot in a list: `VOLUME/SNAPSHOT`.
         @Zero public var name = ""
         @Zero public var description = ""
         /// `custom`, `container`, `virtual-machine` or `image`.
@@ -40,6 +58,7 @@ extension API {
         @Zero public var contentType = "filesystem"
         @Zero public var createdAt = ""
         @Zero public var location = "none"
+        @Zero public var project = "default"
         @Zero public var config: [String: String] = [:]
         /// Paths of instances and profiles.
         @Zero public var usedBy: [String] = []
@@ -47,7 +66,7 @@ extension API {
         public var path: String?
 
         enum CodingKeys: String, CodingKey {
-            case name, description, type, location, config, path
+            case name, description, type, location, project, config, path
             case contentType = "content_type"
             case createdAt = "created_at"
             case usedBy = "used_by"
@@ -63,10 +82,30 @@ extension API {
         @Zero public var contentType = "filesystem"
         @Zero public var description = ""
         @Zero public var config: [String: String] = [:]
+        public var source: StorageVolumeSource?
 
         enum CodingKeys: String, CodingKey {
-            case name, type, description, config
+            case name, type, description, config, source
             case contentType = "content_type"
+        }
+
+        public init() {}
+    }
+
+    /// What a volume is made from.
+    public struct StorageVolumeSource: Codable, Sendable, Hashable {
+        /// `copy`; empty: nothing.
+        @Zero public var type = ""
+        /// The volume, or `VOLUME/SNAPSHOT`.
+        @Zero public var name = ""
+        public var pool: String?
+        public var project: String?
+        public var volumeOnly: Bool?
+        public var refresh: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case type, name, pool, project, refresh
+            case volumeOnly = "volume_only"
         }
 
         public init() {}
@@ -76,6 +115,37 @@ extension API {
     public struct StorageVolumePut: Codable, Sendable, Hashable {
         public var config: [String: String]?
         public var description: String?
+        /// The snapshot to go back to.
+        public var restore: String?
+        public init() {}
+    }
+
+    /// `POST` of a volume or a snapshot of one: another name, pool or project.
+    public struct StorageVolumePost: Codable, Sendable, Hashable {
+        @Zero public var name = ""
+        public var pool: String?
+        public var project: String?
+        public var migration: Bool?
+        public init() {}
+    }
+
+    /// `GET …/volumes/custom/{name}/snapshots/{snapshot}`.
+    public struct VolumeSnapshot: Codable, Sendable, Hashable {
+        @Zero public var name = ""
+        @Zero public var description = ""
+        @Zero public var config: [String: String] = [:]
+        @Zero public var contentType = "filesystem"
+        @Zero public var createdAt = ""
+        /// `Timestamp.unset`: it is kept until it is deleted.
+        public var expiresAt: String?
+
+        enum CodingKeys: String, CodingKey {
+            case name, description, config
+            case contentType = "content_type"
+            case createdAt = "created_at"
+            case expiresAt = "expires_at"
+        }
+
         public init() {}
     }
 

@@ -64,7 +64,7 @@ struct Isle: ParsableCommand {
                 name: "Instances",
                 subcommands: [
                     Run.self, Launch.self, Create.self, List.self, Info.self, Start.self, Stop.self, Restart.self,
-                    Kill.self, Pause.self, Resume.self, Rename.self, Copy.self, Snapshot.self, Delete.self,
+                    Kill.self, Pause.self, Resume.self, Rename.self, Copy.self, Move.self, Snapshot.self, Delete.self,
                     Wait.self, Config.self, Top.self,
                 ]),
             CommandGroup(
@@ -76,7 +76,7 @@ struct Isle: ParsableCommand {
                 name: "Images, networks, storage",
                 subcommands: [
                     Build.self, Commit.self, Changes.self, Image.self, Kernel.self, Network.self, Volume.self,
-                    Profile.self, Project.self,
+                    Storage.self, Profile.self, Project.self,
                 ]),
             CommandGroup(
                 name: "The daemon",

@@ -1,4 +1,5 @@
 import BridgeNetwork
+import BtrfsStorage
 import BuildahBuilder
 import CertificateKit
 import ContainerDriver
@@ -52,13 +53,16 @@ struct Composition {
         let identity = try ServerIdentity(folder: layout.state, name: Self.hostName)
         let tls = try TLSServer(
             chain: identity.chain, key: identity.key, fingerprint: { CertificateReader.fingerprint(der: $0) })
+        let btrfs = BtrfsDriver(images: layout.pools, mounts: layout.run + "/pools")
         let standardNetwork = try await Self.network(options, store)
         // Last of what can fail: its client must be shut down once it was made.
         let depot = try ImageDepot(
             root: layout.images, temporary: layout.temporary, environment: try await Self.environment(store))
         let parts = EngineParts(
             layout: layout, store: store, drivers: [containers, machines, modules], snapshotter: storage,
-            storage: [FolderDriver(layers: storage, parent: layout.pools)],
+            storage: [
+                FolderDriver(layers: storage, parent: layout.pools), btrfs,
+            ],
             disks: disks, network: network, source: depot,
             folders: HostFolders(),
             imaging: ImagingParts(
@@ -67,6 +71,7 @@ struct Composition {
                 builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run)),
             trust: ServerTrust(identity), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [
+                { await btrfs.check() },
                 { await network.check() },
                 { [IDRangeCheck.host(first: EngineParts.standardFirstID, slots: EngineParts.standardIDSlots)] },
                 { await depot.check() },

@@ -4,6 +4,7 @@
 // Mounts that only one thread sees: it gets a mount namespace of its own, which ends with it. Every function gives 0
 // or the negated errno.
 
+#include <sys/vfs.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -21,6 +22,12 @@ static inline int isle_thread_private_mounts(void) {
 /// Network, IPC and UTS namespaces of this thread's own.
 static inline int isle_thread_no_network(void) {
     return syscall(SYS_unshare, 0x40000000 | 0x08000000 | 0x04000000) < 0 ? -errno : 0;
+}
+
+/// The type of the filesystem that `path` is on, as statfs(2) gives it; negative: an errno.
+static inline long isle_filesystem_type(const char *path) {
+    struct statfs info;
+    return statfs(path, &info) < 0 ? -errno : (long)info.f_type;
 }
 
 static inline int isle_thread_mount(const char *source, const char *target, const char *type, unsigned long flags,

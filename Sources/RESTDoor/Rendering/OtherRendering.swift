@@ -32,18 +32,6 @@ extension API.Profile {
     }
 }
 
-extension API.StorageVolume {
-    init(_ volume: VolumeRecord, path: String, usedBy: [String]) {
-        self.init()
-        name = volume.name
-        description = volume.description
-        createdAt = WireTypes.Timestamp.string(volume.createdAt)
-        config = volume.config
-        self.path = path
-        self.usedBy = usedBy
-    }
-}
-
 extension API.DoctorCheck {
     init(_ check: HostCheck) {
         self.init()

@@ -203,14 +203,27 @@ struct InstanceRoutes: Sendable {
     private func rename(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let post = try await call.decode(API.InstancePost.self)
-        if post.migration == true { throw EngineError(.unsupported, "instances cannot be migrated") }
-        try Names.checkInstance(post.name)
+        let newName = post.name.isEmpty ? name : post.name
+        try Names.checkInstance(newName)
         _ = try await instances.get(name, project: call.project)
+        let (newProject, pool) = (
+            post.project.flatMap { $0.isEmpty ? nil : $0 }, post.pool.flatMap { $0.isEmpty ? nil : $0 }
+        )
+        if let pool { _ = try await door.engine.pools.get(pool) }
+        guard post.migration != true || pool != nil || newProject != nil else {
+            throw EngineError(
+                .unsupported, "instances cannot be migrated to another server", hint: "isle export, and import there")
+        }
         let (instances, project) = (instances, call.project)
         return try await door.operation(
-            "Renaming instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
+            pool == nil && newProject == nil ? "Renaming instance" : "Moving instance", project: project,
+            resources: ["instances": ["/1.0/instances/\(name)"]]
         ) { _ in
-            try await instances.rename(name, project: project, to: post.name)
+            if pool == nil, newProject == nil {
+                try await instances.rename(name, project: project, to: newName)
+            } else {
+                try await instances.move(name, project: project, to: newName, project: newProject, pool: pool)
+            }
             return [:]
         }
     }

@@ -1,0 +1,122 @@
+import BtrfsStorage
+import DriverKit
+import EngineTesting
+import Glibc
+import LinuxHost
+import Model
+import OverlayStorage
+import Testing
+
+private func hasBtrfs() -> Bool {
+    guard geteuid() == 0, access("/usr/sbin/mkfs.btrfs", X_OK) == 0 || access("/sbin/mkfs.btrfs", X_OK) == 0,
+        access("/dev/loop-control", W_OK) == 0, let text = try? readSmallFile("/proc/filesystems")
+    else { return false }
+    return String(decoding: text, as: UTF8.self).contains("\tbtrfs")
+}
+
+/// A btrfs filesystem in a file, mounted for one test.
+private struct Loop {
+    let folder: String
+    let driver: BtrfsDriver
+    let config: [String: String]
+
+    static func with(_ body: (Loop, any StoragePool) async throws -> Void) async throws {
+        let folder = "/tmp/isle-btrfs-test-\(UInt64.random(in: .min ... .max))"
+        for path in [folder, "\(folder)/images"] { mkdir(path, 0o711) }
+        let driver = BtrfsDriver(images: "\(folder)/images", mounts: "\(folder)/mounts")
+        let config = try await driver.create("test", config: ["size": "1GiB"])
+        let loop = Loop(folder: folder, driver: driver, config: config)
+        var failure: (any Error)?
+        do { try await body(loop, try await driver.open("test", config: config)) } catch { failure = error }
+        try await driver.remove("test", config: config)
+        try RootDirectory(path: "/tmp").removeTree(String(folder.dropFirst(5)))
+        if let failure { throw failure }
+    }
+
+    /// One layer with one file.
+    func layers() throws -> LayerStack {
+        let root = try RootDirectory(path: folder)
+        try root.makeDirectories("layers/a")
+        try root.writeFile("layers/a/below", [1], durable: false)
+        return LayerStack(directory: "\(folder)/layers", paths: ["a"])
+    }
+}
+
+@Suite(.enabled(if: hasBtrfs(), "needs root, btrfs-progs, btrfs and loop devices"), .serialized)
+struct BtrfsPoolTests {
+    @Test(arguments: StoragePoolConformance.cases)
+    func keepsThePromises(_ promise: StoragePoolConformance.Case) async throws {
+        try await Loop.with { loop, pool in
+            mkdir("\(loop.folder)/mounts/test/other", 0o711)
+            let fixture = StoragePoolConformance.Fixture(
+                pool: pool, other: try BtrfsPool(path: "\(loop.folder)/mounts/test/other"), layers: try loop.layers()
+            ) { try await loop.driver.open("test", config: loop.config) }
+            try await promise.check(fixture)
+        }
+    }
+
+    @Test func rootsGoFromOneKindOfPoolToTheOtherAndBack() async throws {
+        try await Loop.with { loop, pool in
+            let layers = try loop.layers()
+            let folders = try FolderPool(path: "\(loop.folder)/folders")
+            for (from, to) in [(folders as any StoragePool, pool), (pool, folders)] {
+                let fixture = StoragePoolConformance.Fixture(pool: from, other: to, layers: layers) { from }
+                let promise = StoragePoolConformance.cases.first { $0.description.hasPrefix("another pool takes over") }
+                try await promise?.check(fixture)
+            }
+            await folders.drain()
+        }
+    }
+
+    @Test func aSizeIsEnforced() async throws {
+        try await Loop.with { loop, pool in
+            let id = InstanceID.random()
+            let root = try await pool.prepare(id, over: try loop.layers())
+            try await pool.limit(id, bytes: 20 << 20)
+            func fill() throws {
+                try RootDirectory(path: root.instanceDirectory).writeFile(
+                    "upper/big", [UInt8](repeating: 1, count: 40 << 20), durable: true)
+            }
+            #expect(throws: EngineError.self) { try fill() }
+            try await pool.limit(id, bytes: nil)
+            try fill()
+        }
+    }
+
+    @Test func aPoolGrowsAndIsFoundAgainAndNothingStaysOfIt() async throws {
+        let folder = "/tmp/isle-btrfs-test-\(UInt64.random(in: .min ... .max))"
+        for path in [folder, "\(folder)/images"] { mkdir(path, 0o711) }
+        let driver = BtrfsDriver(images: "\(folder)/images", mounts: "\(folder)/mounts")
+        var config = try await driver.create("test", config: ["size": "512MiB"])
+        try await ProcessRunner.check("umount", ["\(folder)/mounts/test"])
+        // As after a reboot.
+        let pool = try await driver.open("test", config: config)
+        let before = try await pool.space().total
+        var larger = config
+        larger["size"] = "1GiB"
+        try await driver.update("test", from: config, to: larger)
+        config = larger
+        #expect(try await pool.space().total > before)
+        await #expect(throws: EngineError.self) {
+            try await driver.update("test", from: config, to: config.merging(["size": "600MiB"]) { $1 })
+        }
+        try await driver.remove("test", config: config)
+        #expect(try RootDirectory(path: "\(folder)/images").list().isEmpty)
+        #expect(try RootDirectory(path: "\(folder)/mounts").list().isEmpty)
+        try RootDirectory(path: "/tmp").removeTree(String(folder.dropFirst(5)))
+    }
+
+    /// An option must not become one of mkfs or mount, and what is there is not overwritten.
+    @Test(arguments: [
+        ["source": "relative"], ["source": "/etc"], ["source": "/nonexistent/x"], ["size": "1"], ["size": "-5GiB"],
+        ["mkfs.options": "--force"], ["btrfs.mount_options": "exec,suid"], ["source": "/tmp/../etc"],
+    ])
+    func wrongConfigurationIsRefused(_ config: [String: String]) async throws {
+        let folder = "/tmp/isle-btrfs-test-\(UInt64.random(in: .min ... .max))"
+        mkdir(folder, 0o711)
+        let driver = BtrfsDriver(images: folder, mounts: "\(folder)/mounts")
+        await #expect(throws: EngineError.self) { _ = try await driver.create("--force", config: config) }
+        #expect(try RootDirectory(path: folder).list().isEmpty)
+        rmdir(folder)
+    }
+}
