@@ -1,7 +1,10 @@
 """Snapshots, copies, pools, volumes and backups by Debian's lxc."""
-import time
+import pathlib
+import shutil
+import subprocess
 
 from isletest.lxc import Lxc
+from isletest.runner import Skip
 
 
 def make(env, name, *options):
@@ -109,3 +112,127 @@ def test_a_killed_daemon_loses_no_snapshot(env):
     write(env, "box", "/data", "two")
     lxc("restore", "box", "s")
     assert read(env, "box", "/data") == "one"
+
+
+def need_btrfs():
+    if not shutil.which("mkfs.btrfs") or "btrfs" not in pathlib.Path("/proc/filesystems").read_text():
+        raise Skip("no btrfs-progs, or no btrfs in the kernel")
+    if subprocess.run(["losetup", "-f"], capture_output=True).returncode != 0:
+        raise Skip("no loop devices")
+
+
+def clear(lxc, *pools):
+    """Deletes what is in pools, and the pools."""
+    for pool in pools:
+        for line in lxc("storage", "volume", "list", pool, "--format", "csv", check=False).out.splitlines():
+            kind, name = line.split(",")[:2]
+            if kind == "custom" and "/" not in name:
+                lxc("storage", "volume", "delete", pool, name, check=False)
+        lxc("storage", "delete", pool)
+
+
+def test_pools(env):
+    lxc, isle = Lxc(env), env.daemon.isle
+    folder = env.folder / "pool"
+    lxc("storage", "create", "second", "dir", f"source={folder}")
+    assert "second" in lxc("storage", "list").out
+    info = lxc("storage", "info", "second").out
+    assert "driver: dir" in info and "total space" in info, info
+    for wrong in (("second", "dir"), ("x", "zfs"), ("x", "dir", "source=relative"), ("x", "dir", "source=/etc"),
+                  ("x", "dir", "nokey=1"), ("x", "btrfs", "size=1"), ("../x", "dir")):
+        assert lxc("storage", "create", *wrong, check=False).code != 0, wrong
+    make(env, "box", "-D", "root,type=disk,path=/,pool=second")
+    isle("start", "box")
+    write(env, "box", "/data", "one")
+    isle("stop", "box")
+    lxc("snapshot", "box", "s")
+    assert lxc("storage", "delete", "second", check=False).code != 0
+    lxc("copy", "box", "there", "-s", "default")
+    lxc("move", "box", "box", "-s", "default")
+    assert not list((folder / "instances").iterdir())
+    isle("start", "box", "there")
+    assert read(env, "box", "/data") == read(env, "there", "/data") == "one"
+    lxc("restore", "there", "s")
+    env.clear()
+    clear(lxc, "second")
+    assert not folder.exists()
+
+
+def test_btrfs_pool(env):
+    need_btrfs()
+    lxc, isle = Lxc(env), env.daemon.isle
+    lxc("storage", "create", "fast", "btrfs", "size=4GiB")
+    try:
+        make(env, "box", "-D", "root,type=disk,path=/,pool=fast,size=3GiB")
+        isle("start", "box")
+        write(env, "box", "/data", "one")
+        isle("exec", "box", "--", "fallocate", "-l", "2147483648", "/big")
+        took = {"snapshot while running": lxc("snapshot", "box", "s").seconds}
+        write(env, "box", "/data", "two")
+        took["copy while running"] = lxc("copy", "box", "second", "--instance-only").seconds
+        print("    2 GiB on btrfs: " + ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in took.items()),
+              flush=True)
+        assert max(took.values()) < 2, took
+        full = isle("exec", "box", "--", "dd", "if=/dev/urandom", "of=/more", "bs=1M", "count=1200", check=False)
+        assert full.code != 0, "the size is not enforced"
+        lxc("restore", "box", "s")
+        assert read(env, "box", "/data") == "one"
+        isle("start", "second")
+        assert read(env, "second", "/data") == "two"
+        # The filesystem stays mounted for the instances, and is found again.
+        env.daemon.kill()
+        env.daemon.start()
+        assert read(env, "second", "/data") == "two"
+        lxc("storage", "set", "fast", "size=5GiB")
+        isle("stop", "second")
+        lxc("move", "second", "second", "-s", "default")
+        isle("start", "second")
+        assert read(env, "second", "/data") == "two"
+        lxc("storage", "volume", "create", "fast", "data")
+        lxc("storage", "volume", "snapshot", "fast", "data", "v0")
+        lxc("storage", "volume", "delete", "fast", "data")
+    finally:
+        env.clear()
+        clear(lxc, "fast")
+    assert not list((env.daemon.state / "pools").iterdir())
+
+
+def test_volumes(env):
+    lxc, isle = Lxc(env), env.daemon.isle
+    lxc("storage", "create", "second", "dir")
+    lxc("storage", "volume", "create", "default", "data", "user.a=1")
+    assert lxc("storage", "volume", "create", "default", "data", check=False).code != 0
+    assert lxc("storage", "volume", "create", "default", "bad", "nokey=1", check=False).code != 0
+    sized = lxc("storage", "volume", "create", "default", "sized", "size=1GiB", check=False)
+    assert sized.code != 0 and "size" in sized.err, sized
+    make(env, "box")
+    lxc("storage", "volume", "attach", "default", "data", "box", "/data")
+    isle("start", "box")
+    write(env, "box", "/data/file", "one")
+    lxc("storage", "volume", "snapshot", "default", "data", "s")
+    write(env, "box", "/data/file", "two")
+    assert lxc("storage", "volume", "restore", "default", "data", "s", check=False).code != 0
+    assert lxc("storage", "volume", "delete", "default", "data", check=False).code != 0
+    isle("stop", "box")
+    lxc("storage", "volume", "restore", "default", "data", "s")
+    isle("start", "box")
+    assert read(env, "box", "/data/file") == "one"
+    isle("stop", "box")
+    lxc("storage", "volume", "detach", "default", "data", "box")
+    lxc("storage", "volume", "copy", "default/data", "second/copied")
+    lxc("storage", "volume", "copy", "default/data/s", "default/old", "--volume-only")
+    lxc("storage", "volume", "rename", "default", "data", "renamed")
+    lxc("storage", "volume", "move", "default/renamed", "second/moved")
+    lxc("storage", "volume", "set", "second", "moved", "user.b=2")
+    assert lxc("storage", "volume", "get", "second", "moved", "user.b").out.strip() == "2"
+    shown = lxc("storage", "volume", "show", "second", "moved").out
+    assert "user.a" in shown and "content_type: filesystem" in shown, shown
+    listed = lxc("storage", "volume", "list", "second", "--format", "csv").out
+    assert "moved/s" in listed and "copied" in listed, listed
+    lxc("storage", "volume", "rename", "second", "moved/s", "moved/t")
+    lxc("storage", "volume", "delete", "second", "moved/t")
+    lxc("storage", "volume", "create", "second", "disk", "--type=block", "size=64MiB")
+    assert "block" in lxc("storage", "volume", "show", "second", "disk").out
+    lxc("storage", "volume", "delete", "default", "old")
+    env.clear()
+    clear(lxc, "second")
