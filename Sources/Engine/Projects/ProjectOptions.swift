@@ -14,7 +14,8 @@ public struct ProjectOptions: Sendable {
     }
 
     public static let options: [Option] = [
-        feature(.images, "kept for clients of LXD: images are one store for all projects"),
+        feature(
+            .images, "kept for clients of LXD: aliases are always the project's own, names from registries everybody's"),
         feature(.networks, "networks of its own; those of the host are one set, so only `false` is taken"),
         feature(.profiles, "profiles of its own"),
         feature(.volumes, "kept for clients of LXD: volumes always belong to their project"),
