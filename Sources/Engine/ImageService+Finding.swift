@@ -27,6 +27,11 @@ extension ImageService {
         if let digest = try await parts.store.imageDigest(reference: name) {
             return try await parts.store.image(digest: digest)
         }
+        if let content = Self.content(of: name) {
+            return try await parts.store.images().records.first {
+                $0.content != .rootFilesystem && $0.layers.map(\.digest) == [content]
+            }
+        }
         if let match = try await byDigits(name, project, atLeast: 12) { return match }
         if let base = BaseName(name), let digest = try await parts.store.imageDigest(reference: base.reference) {
             return try await parts.store.image(digest: digest)

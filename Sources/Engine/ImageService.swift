@@ -56,6 +56,12 @@ public actor ImageService {
         try await parts.source.history(try await get(name).record.digest)
     }
 
+    /// The digest that a name of the form `content:sha256:…` holds: that of the one file that a module or a disk image
+    /// consists of, for a client that has the file and asks whether it is here.
+    static func content(of name: String) -> String? {
+        name.hasPrefix("content:sha256:") ? String(name.dropFirst("content:".count)) : nil
+    }
+
     /// The image, fetched or bootstrapped if the policy says so.
     func resolve(
         _ name: String, project: String = "default", pull policy: CreateRequest.PullPolicy,
@@ -65,7 +71,7 @@ public actor ImageService {
             if found.content == .rootFilesystem { try await unpack(found, progress: progress) }
             return found
         }
-        guard policy != .never else { throw Self.missing(name) }
+        guard policy != .never, Self.content(of: name) == nil else { throw Self.missing(name) }
         if let base = BaseName(name) { return try await bootstrap(base, progress: progress) }
         return try await pull(name, progress: progress)
     }

@@ -42,6 +42,21 @@ struct ImageUpload {
         return fingerprint
     }
 
+    /// Bytes of a module up to which its digest is taken first: reading a small file twice costs less than sending it.
+    private static let smallModule: Int64 = 32 << 20
+
+    /// What the daemon may know a module of this machine by already: the digest of its content; nil for anything else.
+    func knownAs(_ image: String) -> String? {
+        guard ImageNames.looksLikeFile(image), image.hasSuffix(".wasm"), let size = LocalFile.regularSize(image),
+            size <= Self.smallModule
+        else { return nil }
+        let file = OwnedDescriptor(open(image, O_RDONLY | O_CLOEXEC))
+        guard file.raw >= 0 else { return nil }
+        var hash = SHA256()
+        while let piece = LocalFile.piece(of: file, most: 1 << 18), !piece.isEmpty { hash.update(piece) }
+        return "content:sha256:" + hash.finish()
+    }
+
     /// `image` as the daemon may look it up: a file of this machine is brought into the store first.
     func reference(for image: String) throws -> String {
         guard ImageNames.looksLikeFile(image), LocalFile.regularSize(image) != nil else {

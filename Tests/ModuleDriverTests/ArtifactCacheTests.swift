@@ -41,7 +41,9 @@ import Testing
 
     @Test(arguments: ["content", "mode", "link", "stamp"])
     func anArtifactThatWasTamperedWithIsMadeAnew(how: String) async throws {
-        let file = try await artifact().path
+        var file = try await artifact().path
+        // Also one that was found to be in order before.
+        if how != "stamp" { file = try await artifact().path }
         switch how {
         case "content": try Data("evil".utf8).write(to: URL(fileURLWithPath: file))
         case "mode": try #require(chmod(file, 0o666) == 0)
