@@ -2,6 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static int deep(volatile int *from) {
+    volatile int here[64];
+    here[0] = *from + 1;
+    return deep(here) + here[0];
+}
 
 // A WASI command for the tests: what it does is its first argument.
 int main(int count, char **arguments) {
@@ -11,6 +18,17 @@ int main(int count, char **arguments) {
     if (!strcmp(what, "env")) return puts(getenv(arguments[2]) ? getenv(arguments[2]) : "(unset)") < 0;
     if (!strcmp(what, "trap")) abort();
     if (!strcmp(what, "loop")) for (volatile int i = 0;; i++) {}
+    if (!strcmp(what, "recurse")) {
+        volatile int start = 0;
+        return deep(&start);
+    }
+    if (!strcmp(what, "count")) {
+        for (int i = 0;; i++) {
+            printf("line %d\n", i);
+            fflush(stdout);
+            usleep(20000);
+        }
+    }
     if (!strcmp(what, "cat")) {
         char line[256];
         FILE *file = count > 2 ? fopen(arguments[2], "r") : stdin;

@@ -1,4 +1,7 @@
 """Images for the tests, made here from what the machine has."""
+import hashlib
+import io
+import json
 import os
 import pathlib
 import shutil
@@ -21,6 +24,31 @@ def busybox_tar(folder):
     path = pathlib.Path(folder) / "busybox.tar"
     with tarfile.open(path, "w") as tar:
         tar.add(root, arcname=".", filter=lambda m: (setattr(m, "uid", 0), setattr(m, "gid", 0), m)[2])
+    return path
+
+
+def image_with_volume(folder):
+    """A docker archive of busybox whose image names the volume /data, with a file of another user in it."""
+    layer = io.BytesIO()
+    with tarfile.open(busybox_tar(folder)) as base, tarfile.open(fileobj=layer, mode="w") as tar:
+        for member in base:
+            tar.addfile(member, base.extractfile(member) if member.isfile() else None)
+        data = tarfile.TarInfo("data")
+        data.type, data.mode, data.uid = tarfile.DIRTYPE, 0o750, 1000
+        tar.addfile(data)
+        seed = tarfile.TarInfo("data/seed")
+        seed.size, seed.mode, seed.uid = 5, 0o640, 1000
+        tar.addfile(seed, io.BytesIO(b"seed\n"))
+    config = json.dumps({
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"], "Volumes": {"/data": {}}},
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()]}}).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [], "Layers": ["layer.tar"]}]).encode()
+    path = pathlib.Path(folder) / "with-volume.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in (("config.json", config), ("layer.tar", layer.getvalue()), ("manifest.json", manifest)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
     return path
 
 
