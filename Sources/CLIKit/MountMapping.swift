@@ -10,8 +10,19 @@ public struct MountMapping: Sendable, Hashable {
     public var source: Source
     public var target: String
     public var readOnly: Bool
-    /// Owners are shifted: a module, which knows no users, works in the folder as the folder's owner.
-    public var shifted = false
+    /// Owners of a folder of the host are shifted, so that root inside is its root.
+    public var shift = Shift.no
+    /// A folder of the host that is missing is made, as Docker does for `-v`.
+    public var creates = false
+    /// A new volume begins with what the image has there.
+    public var copies = true
+
+    public enum Shift: String, Sendable, Hashable {
+        case no = "false"
+        case yes = "true"
+        /// Where the file system can do it.
+        case auto
+    }
 
     /// Reads what `-v` takes. A source that begins with `/`, `./`, `../` or `~/` is a path, any other a volume's name.
     /// Relative paths begin at `directory`.
@@ -26,6 +37,7 @@ public struct MountMapping: Sendable, Hashable {
                 switch option {
                 case "ro": readOnly = true
                 case "rw": readOnly = false
+                case "nocopy": copies = false
                 // SELinux labels of Docker, which mean nothing here.
                 case "z", "Z": break
                 default: throw wrong
@@ -39,6 +51,7 @@ public struct MountMapping: Sendable, Hashable {
             if let path = Self.path(parts[0], directory: directory, home: home) { .path(path) } else {
                 .volume(String(parts[0]))
             }
+        if case .path = source { (shift, creates) = (.auto, true) }
     }
 
     /// Reads what `--dir` takes, as wasmtime has it: `HOST::GUEST[:ro]`, or one path that is the same on both sides.
@@ -55,7 +68,8 @@ public struct MountMapping: Sendable, Hashable {
         }
         source = .path(Self.path(first, directory: directory, home: home) ?? Self.joined(directory, first))
         target = String(halves.count == 3 ? halves[2] : first)
-        shifted = true
+        // A module knows no users and works in the folder as its owner.
+        shift = .yes
     }
 
     private static func path(_ text: Substring, directory: String, home: String?) -> String? {
@@ -90,7 +104,9 @@ public struct MountMapping: Sendable, Hashable {
             device["source"] = name
         }
         if readOnly { device["readonly"] = "true" }
-        if shifted { device["shift"] = "true" }
+        if shift != .no { device["shift"] = shift.rawValue }
+        if creates { device["create"] = "true" }
+        if !copies { device["copy"] = "false" }
         return device
     }
 }

@@ -17,6 +17,8 @@ public final class Session {
         public var leavesAtEndOfInput = false
         /// Without a terminal: pass SIGINT, SIGTERM and their like on to the process.
         public var proxiesSignals = true
+        /// Told how the operation that starts the process ended, before anything else is shown of it.
+        public var started: (@Sendable (API.Operation) -> Void)?
         /// The local descriptors at the other end: standard input, output and error.
         public var descriptors = (input: STDIN_FILENO, output: STDOUT_FILENO, error: STDERR_FILENO)
         public init() {}

@@ -161,7 +161,7 @@ private struct SessionLoop {
 
     private mutating func takeStart(_ pending: PendingOperation) throws {
         start = nil
-        _ = try session.client.outcome(pending.finish())
+        session.options.started?(try session.client.outcome(pending.finish()))
     }
 
     private mutating func takeSignals() throws {

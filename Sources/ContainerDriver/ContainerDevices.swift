@@ -14,9 +14,11 @@ struct ContainerDevices: DevicesFacet {
     func attach(_ mount: MountSpec) async throws {
         let target = try SpecMounts.checkedTarget(mount.target)
         let (pid, owners) = try await context()
-        try await runOnOwnThread {
+        var isMapped = mount.idMapped && owners.identity != nil
+        if isMapped, mount.isMappingOptional, try await OwnerShift.obstacle(mount.source) != nil { isMapped = false }
+        try await runOnOwnThread { [isMapped] in
             let namespace = try Self.open("/proc/\(pid)/ns/mnt")
-            let users = mount.idMapped && owners.identity != nil ? try Self.open("/proc/\(pid)/ns/user") : nil
+            let users = isMapped ? try Self.open("/proc/\(pid)/ns/user") : nil
             let isFolder = HostFiles.isDirectory(mount.source)
             let copied = isle_tree_copy(
                 mount.source, mount.recursive && users == nil ? 1 : 0, mount.readOnly ? 1 : 0, users?.raw ?? -1)

@@ -42,6 +42,12 @@ public final class ContainerDriver: InstanceDriver {
     }
 
     public func create(_ plan: LaunchPlan) async throws -> any InstanceHandle {
+        var plan = plan
+        let notices = try await plan.settleMappings(obstacle: OwnerShift.obstacle)
+        return try await create(plan, notices: notices)
+    }
+
+    private func create(_ plan: LaunchPlan, notices: [String]) async throws -> ContainerHandle {
         guard kinds.contains(plan.kind), case .overlay(let overlay) = plan.root else {
             throw EngineError(
                 .unsupported, "instance \(plan.name) of kind \(plan.kind.rawValue) is not a container")
@@ -76,7 +82,7 @@ public final class ContainerDriver: InstanceDriver {
             }
             return ContainerHandle(
                 id: plan.id, paths: paths, state: state, process: configuration.process, connection: connection,
-                cgroups: cgroups, shim: self.configuration.shim)
+                cgroups: cgroups, shim: self.configuration.shim, notices: notices)
         }
     }
 
@@ -162,9 +168,7 @@ public final class ContainerDriver: InstanceDriver {
                 target: paths.rootfs, volatile: false))
         for (mount, target) in zip(plan.mounts, sources) {
             mounts.append(
-                mount.idMapped
-                    ? .idmap(source: mount.source, target: target)
-                    : .bind(source: mount.source, target: target, readOnly: mount.readOnly))
+                .bind(source: mount.source, target: target, readOnly: mount.readOnly, shifted: mount.idMapped))
         }
         if runtime.isCrun, cgroups.layout.isHybrid, let unified = cgroups.layout.unified {
             // crun refuses a unified tree with controllers beside v1; it makes no use of it here.

@@ -15,13 +15,14 @@ final class ContainerHandle: InstanceHandle {
     let cgroups: CgroupHost
     /// Path of the `isle-shim` program.
     let shim: String
+    let notices: [String]
     private let stored: Mutex<ContainerState>
     private let isDeleted = Atomic(false)
     private let sessions = Atomic<Int>(0)
 
     init(
         id: InstanceID, paths: ContainerPaths, state: ContainerState, process: RuntimeSpec.Process,
-        connection: ShimConnection, cgroups: CgroupHost, shim: String
+        connection: ShimConnection, cgroups: CgroupHost, shim: String, notices: [String] = []
     ) {
         self.id = id
         self.paths = paths
@@ -29,6 +30,7 @@ final class ContainerHandle: InstanceHandle {
         self.connection = connection
         self.cgroups = cgroups
         self.shim = shim
+        self.notices = notices
         stored = Mutex(state)
     }
 

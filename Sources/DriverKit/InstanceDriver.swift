@@ -67,6 +67,10 @@ public protocol InstanceHandle: Sendable {
     /// The network namespace to connect endpoints to; nil for machines (taps) and host networking.
     var networkNamespace: OwnedDescriptor? { get async throws }
 
+    /// What of the plan could only be done in a lesser way, one sentence each that begins with a small letter: for the
+    /// user who starts it. Empty for a handle of `reattach`.
+    var notices: [String] { get }
+
     /// Runs the first process. Returns when it has been executed; a program that cannot be executed is
     /// `invalidArgument` (not found: `notFound`), and the instance is as before `start`.
     func start() async throws
@@ -99,6 +103,7 @@ public protocol InstanceHandle: Sendable {
 }
 
 extension InstanceHandle {
+    public var notices: [String] { [] }
     public var attach: (any AttachFacet)? { nil }
     public var exec: (any ExecFacet)? { nil }
     public var pause: (any PauseFacet)? { nil }

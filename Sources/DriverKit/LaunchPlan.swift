@@ -183,6 +183,9 @@ public struct MountSpec: Sendable, Hashable {
     /// Show the instance's own ids on disk (idmapped mount): true for Isle's volumes, false for paths of the host
     /// that the user named, whose owners stay as they are unless `shift=true` was asked for.
     public var idMapped: Bool
+    /// Where the host cannot do that, show the owners as they are, and say so in the handle's `notices`; else it is an
+    /// error.
+    public var isMappingOptional: Bool
     /// Show what is mounted below the source too.
     public var recursive: Bool
     /// How mounts that are made later pass between host and instance: `rprivate` (not at all), `rslave` (inwards), …
@@ -191,7 +194,7 @@ public struct MountSpec: Sendable, Hashable {
 
     public init(
         source: String, target: String, readOnly: Bool = false, idMapped: Bool = false, recursive: Bool = true,
-        propagation: String? = nil
+        propagation: String? = nil, isMappingOptional: Bool = false
     ) {
         self.source = source
         self.target = target
@@ -199,6 +202,7 @@ public struct MountSpec: Sendable, Hashable {
         self.idMapped = idMapped
         self.recursive = recursive
         self.propagation = propagation
+        self.isMappingOptional = isMappingOptional
     }
 }
 

@@ -24,12 +24,23 @@ struct Devices: Sendable {
         var pool: String?
         var target: String
         var readOnly: Bool
-        var shift: Bool
+        var shift: Shift
+        /// Make a folder of the host that is missing.
+        var create = false
+        /// A volume that was never used begins with what the image has at the target.
+        var copy = true
         /// The start fails if the source is not there.
         var required = true
         var recursive = true
         var propagation: String?
         var rate: Limits.DiskRate?
+    }
+
+    /// Whether root inside owns what root outside owns.
+    enum Shift: Sendable, Hashable {
+        case no, yes
+        /// Where the host's file system can do it.
+        case auto
     }
 
     struct Proxy: Sendable, Hashable {
@@ -193,9 +204,14 @@ struct Devices: Sendable {
             }
         }
         let readOnly = try reader.bool("readonly")
-        let shift = try reader.bool("shift")
+        let shift = try reader.shift()
         var disk = Disk(
             device: reader.device, source: source, pool: pool, target: target, readOnly: readOnly, shift: shift)
+        disk.create = try reader.bool("create")
+        guard !disk.create || pool == nil else {
+            throw reader.error("create", "true", "'true' for a folder of the host; a missing volume is always made")
+        }
+        disk.copy = try reader.bool("copy", unset: true)
         try Self.addOptions(&reader, to: &disk)
         disks.append(disk)
     }
@@ -271,8 +287,15 @@ struct KeyReader {
 
     mutating func take(_ key: String) -> String? { keys.removeValue(forKey: key) }
 
-    mutating func bool(_ key: String) throws -> Bool {
-        guard let text = take(key) else { return false }
+    mutating func shift() throws -> Devices.Shift {
+        guard let text = take("shift") else { return .no }
+        if text == "auto" { return .auto }
+        guard let value = Units.bool(text) else { throw error("shift", text, "true, false or auto") }
+        return value ? .yes : .no
+    }
+
+    mutating func bool(_ key: String, unset: Bool = false) throws -> Bool {
+        guard let text = take(key) else { return unset }
         guard let value = Units.bool(text) else { throw error(key, text, "true or false") }
         return value
     }

@@ -39,7 +39,9 @@ public struct Engine: Sendable {
         trust = TrustService(parts: parts, settings: settings, operations: operations, projects: projects)
         profiles = ProfileService(store: parts.store, events: parts.events, projects: projects)
         networks = NetworkService(parts: parts)
-        volumes = VolumeService(store: parts.store, events: parts.events, pools: pools)
+        volumes = VolumeService(
+            store: parts.store, events: parts.events, pools: pools, filler: parts.filler,
+            temporary: parts.layout.temporary)
         images = ImageService(parts: parts, pools: pools)
         builds = BuildService(parts: parts, images: images)
         instances = InstanceService(

@@ -19,6 +19,8 @@ public struct EngineParts: Sendable {
     public var imaging: ImagingParts
     /// nil: no remote clients are taken.
     public var trust: (any TrustMaterial)?
+    /// Fills new volumes from images; nil: they begin empty.
+    public var filler: (any VolumeFiller)?
     public var events: EventBus
     public var logger: Logger
     /// Where the host ids of unprivileged instances begin, unless others are given: far from those that useradd(8)
@@ -38,7 +40,8 @@ public struct EngineParts: Sendable {
     public init(
         layout: HostLayout, store: StateStore, drivers: [any InstanceDriver], snapshotter: any Snapshotter,
         storage: [any StorageDriver], disks: any DiskMaker, network: any NetworkDriver, source: any ImageSource,
-        folders: any FolderStore, imaging: ImagingParts = ImagingParts(), trust: (any TrustMaterial)? = nil,
+        folders: any FolderStore, filler: (any VolumeFiller)? = nil, imaging: ImagingParts = ImagingParts(),
+        trust: (any TrustMaterial)? = nil,
         events: EventBus = EventBus(),
         logger: Logger,
         hostMemory: Int64, firstID: UInt32 = Self.standardFirstID, idSlots: Int = Self.standardIDSlots,
@@ -55,6 +58,7 @@ public struct EngineParts: Sendable {
         self.folders = folders
         self.imaging = imaging
         self.trust = trust
+        self.filler = filler
         self.events = events
         self.logger = logger
         self.hostMemory = hostMemory

@@ -25,6 +25,31 @@ public enum Folders {
         }
     }
 
+    /// A folder of the host that a user named, with those above it that are missing.
+    static func makeWithParents(_ path: String, mode: mode_t) throws {
+        var current = ""
+        for part in path.split(separator: "/") {
+            current += "/" + part
+            guard mkdir(current, mode) != 0, errno != EEXIST else { continue }
+            throw EngineError(
+                errno == ENOSPC ? .resourceExhausted : .invalidArgument,
+                "the folder \(Names.quoted(current)) cannot be made: \(String(cString: strerror(errno)))",
+                hint: "make it yourself, or name another one")
+        }
+    }
+
+    static func isEmpty(_ path: String) throws -> Bool {
+        guard let folder = opendir(path) else {
+            throw EngineError(.internal, "the folder \(path) cannot be read: \(String(cString: strerror(errno)))")
+        }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            if name != [46], name != [46, 46] { return false }
+        }
+        return true
+    }
+
     /// One folder; nothing if it is there. Its parent must exist.
     static func make(_ path: String, mode: mode_t) throws {
         if mkdir(path, mode) != 0, errno != EEXIST {

@@ -78,7 +78,8 @@ extension InstanceActor {
     }
 
     private func mounts(_ name: String, _ devices: Devices) async throws -> [MountSpec] {
-        try await services.volumes.mounts(devices.disks.filter { $0.device == name }, project: record.project)
+        try await services.volumes.mounts(
+            devices.disks.filter { $0.device == name }, project: record.project, image: await knownImage())
     }
 
     /// The limits with the rates of the disks. Disks that only `before` limits are named without a rate.

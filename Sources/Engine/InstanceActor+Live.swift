@@ -55,7 +55,7 @@ extension InstanceActor {
 
     /// The image's record, without which a running instance goes on; that it is missing is logged. Then only the
     /// image's environment, folder, user and stop signal are not known.
-    private func knownImage() async -> ImageRecord? {
+    func knownImage() async -> ImageRecord? {
         guard let digest = record.image else { return nil }
         do { return try await services.images.record(digest: digest, for: record.name) } catch {
             logger.error(

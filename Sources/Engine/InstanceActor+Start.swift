@@ -52,7 +52,7 @@ extension InstanceActor {
         try await applyTemplates(merged)
         let identity = try await identity(merged)
         let root = try await services.images.root(for: record, image: image, merged: merged)
-        let mounts = try await services.volumes.mounts(devices.disks, project: record.project)
+        let mounts = try await services.volumes.mounts(devices.disks, project: record.project, image: image)
         let sharing = try await sharing(merged, devices)
         let ports = try await services.networks.chosenPorts(record, devices)
         record.config.merge(ports) { $1 }
@@ -107,7 +107,9 @@ extension InstanceActor {
     /// Runs the first process; prepares first if that was not done. `conflict` if it runs already.
     ///
     /// - Parameter byUser: not by the restart policy, whose count begins anew.
-    func start(byUser: Bool) async throws {
+    /// - Returns: what could only be done in a lesser way, a sentence each.
+    @discardableResult
+    func start(byUser: Bool) async throws -> [String] {
         if case .running = lifecycle {
             throw EngineError(
                 .conflict, "instance \(Names.quoted(record.name)) is running already",
@@ -134,8 +136,10 @@ extension InstanceActor {
         // Before the first suspension: the end of a short run is told after its start.
         lifecycleEvent("instance-started")
         logger.info("started")
+        for notice in run.handle.notices { logger.warning("\(notice)") }
         await beginHealth()
         try await save()
+        return run.handle.notices
     }
 
     /// Takes a prepared run away again.

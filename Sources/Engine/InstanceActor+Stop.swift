@@ -173,7 +173,9 @@ extension InstanceActor {
     }
 
     /// Ends the instance and removes its files. The record goes last, so that a crash in between is finished later.
-    func delete(force: Bool) async throws {
+    ///
+    /// - Parameter volumes: deletes the volumes that were made for it; nil leaves them.
+    func delete(force: Bool, volumes: (@Sendable () async throws -> Void)?) async throws {
         if case .deleted = lifecycle {
             throw EngineError(
                 .notFound, "instance \(Names.quoted(record.name)) was deleted", resource: "instance \(record.name)")
@@ -190,8 +192,9 @@ extension InstanceActor {
         }
         try await stop(force: true, timeout: nil)
         await closeRestingFiles()
-        let entry = try await parts.store.begin(id, step: "delete")
+        let entry = try await parts.store.begin(id, step: "delete", detail: volumes == nil ? "" : "volumes")
         try await removeFiles()
+        try await volumes?()
         try await parts.store.deleteInstance(id)
         try await parts.store.finish(entry)
         lifecycle = .deleted

@@ -113,8 +113,9 @@ actor InstanceActor {
         }
         return InstanceView(
             record: record, expanded: merged, status: status, pid: pid, startedAt: startedAt, restarts: restarts,
-            endpoints: endpoints ?? [], usage: usage, snapshots: snapshots,
-            health: status == .running || status == .frozen ? record.health : nil)
+            endpoints: endpoints ?? [], usage: usage,
+            memoryLimit: await shown("its limits") { try merged.limits(hostMemory: parts.hostMemory).memory },
+            snapshots: snapshots, health: status == .running || status == .frozen ? record.health : nil)
     }
 
     /// A part of a view, which is shown without it when it cannot be read; that is logged.

@@ -124,10 +124,14 @@ public actor InstanceService {
             id: .random(), project: request.project, name: request.name ?? freeName(request.project), kind: kind,
             architecture: image.architecture.isEmpty ? Host.architecture : image.architecture,
             description: request.description, config: request.config, devices: request.devices,
-            profiles: request.profiles, ephemeral: request.ephemeral, image: image.digest, imageReference: reference,
+            profiles: request.profiles, ephemeral: request.ephemeral, image: image.digest,
+            imageReference: reference.hasPrefix("content:") ? String(image.digest.dropFirst(7)) : reference,
             createdAt: Clock.now)
         giveShell(&record, image)
         if image.bundle?.templates.isEmpty == false { record.config[InstanceActor.templateMoment] = "create" }
+        let merged = MergedConfig(
+            record, profiles: await services.profiles.find(record.profiles, project: record.project))
+        let volumes = addImageVolumes(&record, image, merged: merged)
         try await checkPlan(record, image)
         record.pool = try await choosePool(record)
         return try await insert(record) { actor in
@@ -135,6 +139,7 @@ public actor InstanceService {
                 for: await actor.record, image: image, merged: await actor.merged())
             try await self.takeTemplates(of: image, to: actor.id)
             try await actor.limitRoot()
+            for volume in volumes { try await self.services.volumes.create(volume) }
         }
     }
 
@@ -158,7 +163,7 @@ public actor InstanceService {
         }
     }
 
-    /// Takes a new instance in; `makeFiles` makes its root. On an error nothing of it stays.
+    /// Takes a new instance in; `makeFiles` makes its root and its volumes. On an error nothing of it stays.
     func insert(_ record: InstanceRecord, makeFiles: (InstanceActor) async throws -> Void) async throws
         -> InstanceView
     {
@@ -186,6 +191,7 @@ public actor InstanceService {
                 reverter.onFailure("removing the record") { try await store.deleteInstance(id) }
                 try makeFolders(record.id)
                 reverter.onFailure("removing the files") { try await images.removeFiles(of: record) }
+                reverter.onFailure("removing its volumes") { [self] in try await deleteVolumes(of: id) }
                 try await makeFiles(actor)
                 try await parts.store.finish(entry)
             }
@@ -226,10 +232,15 @@ public actor InstanceService {
         }
     }
 
-    public func delete(_ name: String, project: String = "default", force: Bool = false) async throws {
+    /// - Parameters:
+    ///   - force: also if it runs: it is killed.
+    ///   - volumes: also those that were made for it because its image names them.
+    public func delete(_ name: String, project: String = "default", force: Bool = false, volumes: Bool = false)
+        async throws
+    {
         let actor = try find(name, project)
         if force { await killNow(actor) }
-        try await remove(actor, force: force)
+        try await remove(actor, force: force, volumes: volumes)
     }
 
     /// Kills at once what runs, so that a forced removal does not wait behind a patient stop.
@@ -240,9 +251,12 @@ public actor InstanceService {
         }
     }
 
-    private func remove(_ actor: InstanceActor, force: Bool) async throws {
-        try await locks.withLock(actor.id) {
-            try await actor.delete(force: force)
+    private func remove(_ actor: InstanceActor, force: Bool, volumes: Bool) async throws {
+        let id = actor.id
+        var removal: (@Sendable () async throws -> Void)?
+        if volumes { removal = { [weak self] in try await self?.deleteVolumes(of: id) } }
+        try await locks.withLock(id) {
+            try await actor.delete(force: force, volumes: removal)
             let record = await actor.record
             actors[actor.id] = nil
             if names[key(record.project, record.name)] == actor.id { names[key(record.project, record.name)] = nil }
@@ -252,11 +266,13 @@ public actor InstanceService {
     // MARK: running
 
     /// - Parameter keepingState: goes on from a state that the last stop kept, if it did; else that is forgotten.
-    public func start(_ name: String, project: String = "default", keepingState: Bool = true) async throws {
+    /// - Returns: what could only be done in a lesser way than was asked for, a sentence each, for the user.
+    @discardableResult
+    public func start(_ name: String, project: String = "default", keepingState: Bool = true) async throws -> [String] {
         let actor = try find(name, project)
-        try await locks.withLock(actor.id) {
+        return try await locks.withLock(actor.id) {
             if !keepingState { try await actor.discardState() }
-            try await actor.start(byUser: true)
+            return try await actor.start(byUser: true)
         }
     }
 
@@ -277,13 +293,15 @@ public actor InstanceService {
         try await locks.withLock(actor.id) { try await actor.stop(force: force, timeout: timeout) }
     }
 
+    /// - Returns: as `start` does.
+    @discardableResult
     public func restart(_ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil)
-        async throws
+        async throws -> [String]
     {
         let actor = try find(name, project)
-        try await locks.withLock(actor.id) {
+        return try await locks.withLock(actor.id) {
             try await actor.stop(force: force, timeout: timeout)
-            try await actor.start(byUser: true)
+            return try await actor.start(byUser: true)
         }
     }
 
@@ -447,6 +465,7 @@ public actor InstanceService {
                     parts.logger.notice("finishing a removal that was cut short", metadata: ["instance": "\(id)"])
                     try await actor.endLeftover()
                     try await actor.removeFiles()
+                    if entry.step == "create" || entry.detail == "volumes" { try await deleteVolumes(of: id) }
                     try await parts.store.deleteInstance(id)
                     let record = await actor.record
                     actors[id] = nil
@@ -470,7 +489,7 @@ public actor InstanceService {
         }
         for (_, actor) in ordered.sorted(by: { $0.0 > $1.0 }) {
             do {
-                try await locks.withLock(actor.id) { try await actor.start(byUser: false) }
+                _ = try await locks.withLock(actor.id) { try await actor.start(byUser: false) }
                 if let delay = await actor.merged().seconds("boot.autostart.delay") { try await Task.sleep(for: delay) }
             } catch {
                 parts.logger.error("autostart failed", metadata: ["id": "\(actor.id)", "error": "\(error)"])
@@ -502,7 +521,7 @@ public actor InstanceService {
     private func removeEphemeral(_ id: InstanceID) {
         guard let actor = actors[id], removals[id] == nil else { return }
         removals[id] = Task { [weak self] in
-            do { try await self?.remove(actor, force: true) } catch let error as EngineError
+            do { try await self?.remove(actor, force: true, volumes: true) } catch let error as EngineError
                 where error.code == .notFound
             {
                 // Somebody else removed it first.

@@ -55,6 +55,8 @@ public struct InstanceView: Sendable {
     /// Interfaces with addresses, also while it is stopped.
     public var endpoints: [NetworkEndpoint]
     public var usage: Usage?
+    /// Bytes of memory that it may use: `limits.memory`; nil is no limit, or for a machine the driver's own size.
+    public var memoryLimit: Int64?
     /// Oldest first.
     public var snapshots: [SnapshotRecord]
     /// What health tests have shown; nil if it does not run or is not tested.

@@ -41,6 +41,11 @@ public struct OperationContext: Sendable {
     public func update(_ values: [String: Metadata]) async {
         await service.update(id, values)
     }
+
+    /// Metadata that tells the user of work that was done in a lesser way than asked for: `warnings`, a sentence each.
+    public static func warnings(_ notices: [String]) -> [String: Metadata] {
+        notices.isEmpty ? [:] : ["warnings": .array(notices.map { .string($0) })]
+    }
 }
 
 /// Runs operations and keeps their outcome for a while after they ended.

@@ -32,7 +32,10 @@ public struct OptionCatalog: Sendable {
             if $0.hasSuffix("%") { return Int($0.dropLast()).map { (1...100).contains($0) } ?? false }
             return (Units.bytes($0) ?? 0) >= 1 << 20
         },
-        option("limits.processes", "number of processes and threads", "count", live: true) {
+        option(
+            "limits.processes", "number of processes and threads", "count", kinds: [.application, .system, .module],
+            live: true
+        ) {
             Int64($0).map { $0 >= 1 && $0 <= 4_194_304 } ?? false
         },
         bool("boot.autostart", "start with the daemon; unset: as before the host went down"),

@@ -9,16 +9,23 @@ public actor VolumeService {
     let store: StateStore
     let events: EventBus
     let pools: PoolService
+    let filler: (any VolumeFiller)?
+    /// A folder of the state folder for work in progress.
+    let temporary: String
     /// One change of a volume at a time.
     let locks = KeyedLock<String>()
     var volumes: [String: VolumeRecord] = [:]
     /// By the volume's key, oldest first.
     var snapshotRecords: [String: [VolumeSnapshotRecord]] = [:]
 
-    init(store: StateStore, events: EventBus, pools: PoolService) {
+    init(
+        store: StateStore, events: EventBus, pools: PoolService, filler: (any VolumeFiller)?, temporary: String
+    ) {
         self.store = store
         self.events = events
         self.pools = pools
+        self.filler = filler
+        self.temporary = temporary
     }
 
     func load() async throws {
@@ -182,7 +189,7 @@ public actor VolumeService {
 
     /// - Parameter usedBy: names of the instances that use it; must be empty.
     public func delete(
-        _ name: String, project: String = "default", pool: String = PoolRecord.standard, usedBy: [String]
+        _ name: String, project: String = "default", pool: String = PoolRecord.standard, usedBy: [String] = []
     ) async throws {
         let volume = try get(name, project: project, pool: pool)
         try refuseUsed(volume, usedBy)
@@ -196,8 +203,9 @@ public actor VolumeService {
         events.lifecycle("storage-volume-deleted", source(volume), project: project)
     }
 
-    /// The mounts of disk devices; a named volume that is missing is made, as Docker does.
-    func mounts(_ disks: [Devices.Disk], project: String) async throws -> [MountSpec] {
+    /// The mounts of disk devices; a named volume that is missing is made, as Docker does, and a new one filled from
+    /// the image.
+    func mounts(_ disks: [Devices.Disk], project: String, image: ImageRecord?) async throws -> [MountSpec] {
         var mounts: [MountSpec] = []
         for disk in disks {
             if let pool = disk.pool {
@@ -212,10 +220,14 @@ public actor VolumeService {
                         "volume \(Names.quoted(disk.source)) of disk device \(Names.quoted(disk.device)) is a disk, not a folder",
                         hint: "attach it to a machine, without a path")
                 }
+                try await fill(volume, at: disk.target, from: image, copies: disk.copy)
                 mounts.append(
                     MountSpec(
                         source: try await folder(volume), target: disk.target, readOnly: disk.readOnly, idMapped: true))
             } else {
+                if access(disk.source, F_OK) != 0, errno == ENOENT, disk.create {
+                    try Folders.makeWithParents(disk.source, mode: 0o755)
+                }
                 guard access(disk.source, F_OK) == 0 else {
                     if !disk.required { continue }
                     throw EngineError(
@@ -225,8 +237,9 @@ public actor VolumeService {
                 }
                 mounts.append(
                     MountSpec(
-                        source: disk.source, target: disk.target, readOnly: disk.readOnly, idMapped: disk.shift,
-                        recursive: disk.recursive, propagation: disk.propagation))
+                        source: disk.source, target: disk.target, readOnly: disk.readOnly, idMapped: disk.shift != .no,
+                        recursive: disk.recursive, propagation: disk.propagation,
+                        isMappingOptional: disk.shift == .auto))
             }
         }
         return mounts

@@ -22,3 +22,12 @@ public struct FakeDiskMaker: DiskMaker {
     { DiskRoot(path: directory + "/root.qcow2", format: .qcow2, boot: .bios) }
     public func prune(keeping layersInUse: [[String]]) async throws {}
 }
+
+/// Fills volumes with one file that says what they were filled from.
+public struct FakeFiller: VolumeFiller {
+    public init() {}
+    public func fill(_ folder: String, from path: String, layers: [String], staging: String) async throws -> Bool {
+        try Data("\(path) of \(layers.count)".utf8).write(to: URL(filePath: folder + "/content"))
+        return true
+    }
+}

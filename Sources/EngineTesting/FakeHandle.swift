@@ -33,6 +33,8 @@ public final class FakeHandle: InstanceHandle {
     /// The limits that hold now.
     public var currentLimits: Limits { state.withLock { $0.limits } }
 
+    /// What the key `user.notice` says.
+    public var notices: [String] { plan.config["user.notice"].map { [$0] } ?? [] }
     public var pid: Int32? { get async { isStarted ? 4242 : nil } }
 
     public var networkNamespace: OwnedDescriptor? {

@@ -1,4 +1,5 @@
 public import DriverKit
+import FoundationEssentials
 import Glibc
 import LinuxHost
 import Model
@@ -33,7 +34,13 @@ extension ImageDepot {
         arguments += ["--", suite, file] + mirror.lines
         let result: ProcessResult
         do {
-            result = try await ProcessRunner.run("mmdebstrap", arguments, timeout: .seconds(1800))
+            result = try await Self.inOwnFolder { folder in
+                // apt's own user must be able to enter it, hence not below the state folder.
+                try await ProcessRunner.run(
+                    "mmdebstrap", arguments,
+                    environment: ProcessInfo.processInfo.environment.merging(["TMPDIR": folder]) { $1 }
+                        .map { "\($0)=\($1)" }, timeout: .seconds(1800))
+            }
         } catch let error as EngineError where error.code == .notFound {
             throw EngineError(
                 .unsupported, "mmdebstrap is not installed, so \(distribution)/\(suite) cannot be made",
@@ -49,6 +56,18 @@ extension ImageDepot {
             rootFilesystem: file, architecture: architecture,
             command: variant == "system" ? ["/sbin/init"] : ["/bin/bash"],
             properties: ["os": distribution, "release": suite, "variant": variant], progress: progress)
+    }
+
+    /// Runs `body` with a folder for a tool's temporary files, which is gone afterwards, also when the tool was killed.
+    private static func inOwnFolder(_ body: (String) async throws -> ProcessResult) async throws -> ProcessResult {
+        let parent = try RootDirectory(path: "/tmp")
+        let name = "isle-bootstrap-" + String(UInt64.random(in: .min ... .max), radix: 16)
+        try parent.makeDirectory(name, mode: 0o755)
+        let result: Result<ProcessResult, any Error>
+        do { result = .success(try await body("/tmp/\(name)")) } catch { result = .failure(error) }
+        // In a task of its own: a cancelled one would not wait.
+        try await Task { try await runBlocking { try parent.removeTree(name) } }.value
+        return try result.get()
     }
 
     /// A system image configures its network by DHCP, has no machine id yet and shows a login on its console.

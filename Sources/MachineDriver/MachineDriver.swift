@@ -75,18 +75,21 @@ public struct MachineDriver: InstanceDriver {
         case .none, .endpoints: break
         }
         _ = try await qemu.version()
+        let (acceleration, notice) = try await acceleration(
+            plan.config["machine.acceleration"], disk, of: plan.name)
         let run = try RootDirectory(path: plan.runDirectory, confinement: .beneath)
         do {
             let group = try cgroups?.create(plan.id.raw, limits: MachineLimits.group(plan.limits))
             let preparation = MachinePreparation(
                 plan: plan, disk: disk, run: run, paths: paths, kernels: kernels,
-                acceleration: try await acceleration(plan.config["machine.acceleration"], disk),
+                acceleration: acceleration,
                 cgroups: group?.joinFolders ?? [], hasScreens: await qemu.hasScreens())
             let (spec, record) = try await preparation.make()
             try record.save(run)
             let shim = try await Shim.spawn(spec, executable: paths.shim)
             return MachineHandle(
-                id: plan.id, record: record, shim: shim, run: run, cgroups: cgroups, savedState: plan.savedState)
+                id: plan.id, record: record, shim: shim, run: run, cgroups: cgroups, savedState: plan.savedState,
+                notices: notice.map { [$0] } ?? [])
         } catch {
             // What is thrown matters more than whether the rest could be removed; the engine removes the folder.
             try? await MachineHandle.removeFiles(run)
@@ -134,18 +137,29 @@ public struct MachineDriver: InstanceDriver {
         _ = try? process.signal(SIGKILL)
     }
 
-    /// - Parameter wanted: `kvm` or `tcg` overrides the probe's finding.
-    private func acceleration(_ wanted: String?, _ disk: DiskRoot) async throws -> Acceleration {
-        if let wanted = wanted.flatMap({ Acceleration(rawValue: $0) }) { return wanted }
-        guard access("/dev/kvm", F_OK) == 0 else { return .tcg }
-        do {
-            return try await finding().acceleration
-        } catch {
-            // The probe's guest needs a kernel, which a machine with one of its own does not: without the mirror it runs
-            // slowly rather than not at all, and `isle doctor` says that KVM was not tried.
-            guard disk.boot != .kernel else { throw error }
-            return .tcg
+    /// - Parameter wanted: `kvm` or `tcg` overrides the probe's finding, and needs no notice.
+    private func acceleration(_ wanted: String?, _ disk: DiskRoot, of machine: String) async throws
+        -> (Acceleration, notice: String?)
+    {
+        if let wanted = wanted.flatMap({ Acceleration(rawValue: $0) }) { return (wanted, nil) }
+        var reason = "/dev/kvm does not exist"
+        if access("/dev/kvm", F_OK) == 0 {
+            do {
+                let finding = try await self.finding()
+                if finding.acceleration == .kvm { return (.kvm, nil) }
+                reason = finding.reason
+            } catch {
+                // The probe's guest needs a kernel, which a machine with one of its own does not: without the mirror it
+                // runs slowly rather than not at all.
+                guard disk.boot != .kernel else { throw error }
+                reason = "it could not be tried: \(error)"
+            }
         }
+        return (
+            .tcg,
+            "machine \(machine) runs without KVM, several times slower: \(reason)"
+                + " (isle config set \(machine) machine.acceleration=tcg accepts that)"
+        )
     }
 
     /// Probes KVM if that was not done yet for this kernel and QEMU.
@@ -201,7 +215,7 @@ public struct MachineDriver: InstanceDriver {
                 return HostCheck(
                     "KVM", .warning, "not tried yet", advice: "it is tried with the first machine")
             }
-            let finding = try await finding()
+            let finding = try await self.finding()
             return HostCheck(
                 "KVM", finding.acceleration == .kvm ? .ok : .warning, finding.reason,
                 advice: finding.acceleration == .kvm ? nil : advice)

@@ -92,6 +92,7 @@ struct MachineUsage: UsageFacet {
             throw EngineError(.conflict, "machine \(machine.id) is not running")
         }
         var usage = try ProcessUsage.read(pid)
+        usage.memoryTotal = machine.record.memory
         if let facts = try? await machine.agent.current?.facts() {
             usage.processes = facts["processes"].flatMap { Int64($0) }
         }

@@ -18,6 +18,7 @@ final class MachineHandle: InstanceHandle {
     let cgroups: CgroupHost?
     /// A file that the first process goes on from.
     private let savedState: String?
+    let notices: [String]
     private let control = Mutex(Control())
 
     private struct Control {
@@ -27,7 +28,7 @@ final class MachineHandle: InstanceHandle {
 
     init(
         id: InstanceID, record: MachineRecord, shim: ShimConnection, run: RootDirectory, cgroups: CgroupHost?,
-        savedState: String? = nil
+        savedState: String? = nil, notices: [String] = []
     ) {
         self.cgroups = cgroups
         self.savedState = savedState
@@ -35,6 +36,7 @@ final class MachineHandle: InstanceHandle {
         self.record = record
         self.shim = shim
         self.run = run
+        self.notices = notices
         agent = AgentSlot(path: "\(run.path)/\(MachineFiles.folder)/agent")
     }
 

@@ -83,6 +83,8 @@ public struct Usage: Sendable, Hashable, Codable {
     public var memory: Int64?
     public var memoryPeak: Int64?
     public var processes: Int64?
+    /// Bytes of memory that a machine has; nil for what shares the host's.
+    public var memoryTotal: Int64?
 
     public init(
         cpuNanoseconds: Int64? = nil, memory: Int64? = nil, memoryPeak: Int64? = nil, processes: Int64? = nil

@@ -97,9 +97,18 @@ public struct VolumeRecord: Sendable, Codable, Hashable {
     public var createdAt: Double
     /// nil: a folder of files.
     public var content: VolumeContent?
+    /// The instance that it was made for because the instance's image names a volume there; nil: made by its name.
+    public var madeFor: InstanceID?
+    /// True: an instance has had it, and it is not filled from an image any more. False: filling it was begun.
+    public var isUsed: Bool?
+
+    /// Whether nobody gave it its name.
+    public var isAnonymous: Bool { madeFor != nil }
+
     public init(
         project: String = "default", pool: String = "default", name: String, description: String = "",
-        config: [String: String] = [:], createdAt: Double, content: VolumeContent? = nil
+        config: [String: String] = [:], createdAt: Double, content: VolumeContent? = nil,
+        madeFor: InstanceID? = nil
     ) {
         self.content = content
         self.project = project
@@ -108,6 +117,7 @@ public struct VolumeRecord: Sendable, Codable, Hashable {
         self.description = description
         self.config = config
         self.createdAt = createdAt
+        self.madeFor = madeFor
     }
 }
 

@@ -45,6 +45,8 @@ public struct ModuleDriver: InstanceDriver {
             throw EngineError(.invalidArgument, "instance \(plan.name) holds no module")
         }
         let options = try ModuleOptions(plan)
+        var plan = plan
+        let notices = try await plan.settleMappings(obstacle: OwnerShift.obstacle)
         let artifact = try await cache.artifact(path: path, digest: digest, usesFuel: options.fuel != nil)
         try RunDirectory.make(plan.runDirectory)
         let group = try cgroups.create(plan.id.raw, limits: ModuleHandle.groupLimits(plan.limits))
@@ -52,7 +54,8 @@ public struct ModuleDriver: InstanceDriver {
             let spec = try ModuleSpec(plan: plan, options: options, artifact: artifact, programs: programs)
                 .shimSpec(cgroups: group.joinFolders)
             let shim = try await Shim.spawn(spec, executable: programs.shim)
-            return ModuleHandle(id: plan.id, shim: shim, group: group, runDirectory: plan.runDirectory)
+            return ModuleHandle(
+                id: plan.id, shim: shim, group: group, runDirectory: plan.runDirectory, notices: notices)
         } catch {
             try? await group.remove()
             try? await RunDirectory.remove(plan.runDirectory)

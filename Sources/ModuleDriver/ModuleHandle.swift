@@ -9,12 +9,14 @@ final class ModuleHandle: InstanceHandle, AttachFacet, PauseFacet, LimitsFacet, 
     private let shim: ShimConnection
     private let group: Cgroup?
     private let runDirectory: String
+    let notices: [String]
 
-    init(id: InstanceID, shim: ShimConnection, group: Cgroup?, runDirectory: String) {
+    init(id: InstanceID, shim: ShimConnection, group: Cgroup?, runDirectory: String, notices: [String] = []) {
         self.id = id
         self.shim = shim
         self.group = group
         self.runDirectory = runDirectory
+        self.notices = notices
     }
 
     var pid: Int32? { get async { await shim.pid } }

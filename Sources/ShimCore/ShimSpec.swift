@@ -93,8 +93,9 @@ public enum ShimMount: Sendable, Equatable {
     /// The folder `source` at the folder `target` (made if missing), owners shifted by the user namespace; without
     /// one an ordinary bind.
     case idmap(source: String, target: String)
-    /// `source` with all below it at `target`, which exists.
-    case bind(source: String, target: String, readOnly: Bool)
+    /// `source` with all below it at `target`, which exists. `shifted`: owners shifted by the user namespace, if there
+    /// is one, and device files dead.
+    case bind(source: String, target: String, readOnly: Bool, shifted: Bool = false)
     /// overlayfs at the folder `target` (made if missing). `lower` has the topmost layer first. Mounted as the first
     /// id of the user namespace, so that what it makes belongs there. `volatile` leaves out all syncing.
     case overlay(lower: [String], upper: String, work: String, target: String, volatile: Bool)

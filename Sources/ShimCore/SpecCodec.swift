@@ -80,11 +80,12 @@ extension ShimMount {
             out.put(UInt8(0))
             out.put(source)
             out.put(target)
-        case .bind(let source, let target, let readOnly):
+        case .bind(let source, let target, let readOnly, let shifted):
             out.put(UInt8(1))
             out.put(source)
             out.put(target)
             out.put(readOnly)
+            out.put(shifted)
         case .overlay(let lower, let upper, let work, let target, let volatile):
             out.put(UInt8(2))
             out.put(lower)
@@ -118,7 +119,10 @@ extension ShimMount {
     init(_ input: inout ByteReader) throws(DecodingFailure) {
         switch try input.uint8() {
         case 0: self = .idmap(source: try input.string(), target: try input.string())
-        case 1: self = .bind(source: try input.string(), target: try input.string(), readOnly: try input.bool())
+        case 1:
+            self = .bind(
+                source: try input.string(), target: try input.string(), readOnly: try input.bool(),
+                shifted: try input.bool())
         case 2:
             self = .overlay(
                 lower: try input.strings(), upper: try input.string(), work: try input.string(),

@@ -64,9 +64,11 @@ extension API {
         @Zero public var usedBy: [String] = []
         /// Isle's: where its files are on the host.
         public var path: String?
+        /// Isle's: it was made for an instance whose image names a volume; nobody gave it its name.
+        public var anonymous: Bool?
 
         enum CodingKeys: String, CodingKey {
-            case name, description, type, location, project, config, path
+            case name, description, type, location, project, config, path, anonymous
             case contentType = "content_type"
             case createdAt = "created_at"
             case usedBy = "used_by"

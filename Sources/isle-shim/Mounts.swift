@@ -20,8 +20,9 @@ struct Mounts {
         case .idmap(let source, let target):
             try makeFolder(target)
             try attach(source, target, recursive: false, attributes: ISLE_ATTR_NODEV, shifted: true)
-        case .bind(let source, let target, let readOnly):
-            try attach(source, target, recursive: true, attributes: readOnly ? ISLE_ATTR_RDONLY : 0, shifted: false)
+        case .bind(let source, let target, let readOnly, let shifted):
+            let attributes = (readOnly ? ISLE_ATTR_RDONLY : 0) | (shifted ? ISLE_ATTR_NODEV : 0)
+            try attach(source, target, recursive: true, attributes: attributes, shifted: shifted)
         case .overlay(let lower, let upper, let work, let target, let volatile):
             try makeFolder(target)
             try overlay(lower, upper, work, target, volatile)

@@ -11,7 +11,22 @@ struct Creation {
     /// Makes the instance, starts it if asked to, and gives its name.
     func make(_ options: InstanceOptions, start: Bool) throws -> String {
         var options = options
-        options.image = try ImageUpload(global: global, client: client).reference(for: options.image)
+        let upload = ImageUpload(global: global, client: client)
+        if let known = upload.knownAs(options.image) {
+            var guess = options
+            guess.image = known
+            do { return try makeFromStore(guess, start: start) } catch let error as ClientError
+                where error.kind == .refused(status: 404) && error.message.contains(known)
+            {
+                // It is not in the store yet.
+            }
+        }
+        options.image = try upload.reference(for: options.image)
+        return try makeFromStore(options, start: start)
+    }
+
+    private func makeFromStore(_ options: InstanceOptions, start: Bool) throws -> String {
+        var options = options
         if options.network == "default" || options.network == "bridge" { options.network = try defaultNetwork() }
         var post = try options.request()
         post.start = start
@@ -36,7 +51,8 @@ struct Creation {
         else { return error }
         var error = error
         if options.ephemeral {
-            try client.send("DELETE", Endpoint(["instances", name], query: [("force", "1")]), nil as API.Empty?)
+            try client.send(
+                "DELETE", Endpoint(["instances", name], query: [("force", "1"), ("volumes", "1")]), nil as API.Empty?)
         } else {
             error.hint = "instance \(Quantity.quoted(name)) is there, stopped: isle delete \(name)"
         }

@@ -3,6 +3,7 @@ import CLIKit
 import Client
 import Glibc
 import StackKit
+import WireTypes
 
 /// A program in an instance could not be run; `code` is docker run's.
 struct NotExecuted: Error {
@@ -65,6 +66,15 @@ enum Failure {
     static func complain(_ message: String) {
         let label = Style.error.isColored ? Color.bad.paint("Error:") : "Error:"
         Style.error.write("\(label) \(PlainText.escaped(message))\n")
+    }
+
+    /// What an operation did in a lesser way than asked for, a line each on standard error.
+    static func warn(_ operation: API.Operation) {
+        for warning in operation.metadata?["warnings"]?.arrayValue ?? [] {
+            guard let text = warning.stringValue else { continue }
+            let label = Style.error.isColored ? Color.warning.paint("warning:") : "warning:"
+            Style.error.write("\(label) \(PlainText.escaped(text))\n")
+        }
     }
 
     /// Does the same for each of `names`: errors are shown and the others still done; at last the exit code.

@@ -79,6 +79,7 @@ struct Start: ParsableCommand {
             "POST", Endpoint(["instances", name, "attach"]), API.InstanceAttachPost(), patient: true)
         var options = Session.Options()
         options.terminal = Session.hasTerminal(operation)
+        options.started = { Failure.warn($0) }
         let session = try Session(client, operation, options)
         let start = try client.start("PUT", Endpoint(["instances", name, "state"]), state)
         try Programs.exit(session.run(starting: start), name: name, client: client)
@@ -188,17 +189,19 @@ struct Delete: ParsableCommand {
             Examples:
               isle delete box
               isle delete --force web db
-              isle rm -f web
+              isle rm -fv web          with the volumes that its image asked for
             """, aliases: ["rm"])
     @Flag(name: .shortAndLong, help: "Also if it runs: it is killed.") var force = false
+    @Flag(name: [.customShort("v"), .long], help: "With the volumes that were made for it, without a name.")
+    var volumes = false
     @OptionGroup var instances: InstanceNames
 
     func run() throws {
         let client = instances.global.client
         let names = try instances.chosen(client, states: force ? nil : ["Stopped", "Error"])
+        let query = [("force", force ? "1" : nil), ("volumes", volumes ? "1" : nil)]
         try instances.perform(names, client) { name in
-            try client.start(
-                "DELETE", Endpoint(["instances", name], query: [("force", force ? "1" : nil)]), nil as API.Empty?)
+            try client.start("DELETE", Endpoint(["instances", name], query: query), nil as API.Empty?)
         }
     }
 }

@@ -33,7 +33,8 @@ struct List: ParsableCommand {
                         shows(name: $0["name"]?.stringValue ?? "", status: $0["status"]?.stringValue ?? "")
                     }))
         }
-        let instances = try client.get([API.Instance].self, endpoint)
+        let summary = Endpoint(["instances"], query: [("recursion", "1"), ("summary", "1")])
+        let instances = try client.get([API.InstanceSummary].self, summary).map(\.instance)
             .filter { shows(name: $0.name, status: $0.status) }.sorted { $0.name < $1.name }
         try output.list(.null, names: instances.map(\.name)) { InstanceTable.list(instances, now: Now.seconds) }
     }

@@ -10,8 +10,11 @@ extension GlobalOptions {
         let signals = try SignalSource([SIGINT, SIGTERM])
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.clear() }
-        return try client.wait(
+        let done = try client.wait(
             for: operation, signals: signals, progress: quiet ? nil : { progress.show($0) })
+        progress.clear()
+        Failure.warn(done)
+        return done
     }
 }
 

@@ -55,7 +55,7 @@ struct Run: ParsableCommand {
         } catch {
             // Nothing of a run that never began is kept when nothing of it was to be kept.
             if instance.ephemeral, (error as? ClientError)?.kind != .connectionLost {
-                let endpoint = Endpoint(["instances", name], query: [("force", "1")])
+                let endpoint = Endpoint(["instances", name], query: [("force", "1"), ("volumes", "1")])
                 do { try client.send("DELETE", endpoint, nil as API.Empty?) } catch let second {
                     Failure.complain("instance \(Quantity.quoted(name)) is left: \(second)")
                 }
@@ -77,6 +77,7 @@ struct Run: ParsableCommand {
         options.terminal = instance.tty
         options.detachKeys = keys
         options.proxiesSignals = sigProxy
+        options.started = { Failure.warn($0) }
         // Attached first, so that not a byte of what the program writes is lost.
         let attach = try client.start("POST", Endpoint(["instances", name, "attach"]), post, patient: true)
         let session = try Session(client, attach, options)

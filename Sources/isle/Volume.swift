@@ -13,7 +13,9 @@ struct Volume: ParsableCommand {
               isle run -v data:/var/lib/data alpine touch /var/lib/data/x
               isle volume list
             """,
-        subcommands: [VolumeList.self, VolumeCreate.self, VolumeShow.self, VolumeDelete.self], aliases: ["volumes"])
+        subcommands: [
+            VolumeList.self, VolumeCreate.self, VolumeShow.self, VolumeDelete.self, VolumePrune.self,
+        ], aliases: ["volumes"])
 
     static func endpoint(_ name: String? = nil, query: [(String, String?)] = []) -> Endpoint {
         Endpoint(["storage-pools", "default", "volumes", "custom"] + (name.map { [$0] } ?? []), query: query)
@@ -82,6 +84,24 @@ struct VolumeDelete: ParsableCommand {
     func run() throws {
         let client = global.client
         try Failure.forEach(names) { name in
+            try client.send("DELETE", Volume.endpoint(name), nil as API.Empty?)
+            Output(options: global).done(name)
+        }
+    }
+}
+
+struct VolumePrune: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune", abstract: "Delete volumes that no instance has and nobody named.",
+        discussion: "Example: isle volume prune")
+    @Flag(name: .shortAndLong, help: "Also those that have a name.") var all = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() throws {
+        let client = global.client
+        let volumes = try client.get([API.StorageVolume].self, Volume.endpoint(query: [("recursion", "1")]))
+        let unused = volumes.filter { $0.usedBy.isEmpty && (all || $0.anonymous == true) }
+        try Failure.forEach(unused.map(\.name)) { name in
             try client.send("DELETE", Volume.endpoint(name), nil as API.Empty?)
             Output(options: global).done(name)
         }

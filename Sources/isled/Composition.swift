@@ -64,7 +64,7 @@ struct Composition {
                 FolderDriver(layers: storage, parent: layout.pools), btrfs,
             ],
             disks: disks, network: network, source: depot,
-            folders: HostFolders(),
+            folders: HostFolders(), filler: storage,
             imaging: ImagingParts(
                 archiver: storage, disks: disks, maker: depot, bundles: depot,
                 remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),

@@ -54,10 +54,14 @@ func usageError(_ body: () throws -> Void) -> String? {
     }
 
     @Test func pathsAreMadeAbsolute() throws {
-        #expect(try volume("/srv:/data") == ["type": "disk", "source": "/srv", "path": "/data"])
+        #expect(
+            try volume("/srv:/data") == [
+                "type": "disk", "source": "/srv", "path": "/data", "shift": "auto", "create": "true",
+            ])
         #expect(
             try volume("./site:/www:ro") == [
-                "type": "disk", "source": "/home/u/work/site", "path": "/www", "readonly": "true",
+                "type": "disk", "source": "/home/u/work/site", "path": "/www", "readonly": "true", "shift": "auto",
+                "create": "true",
             ])
         #expect(try volume("../x:/x")["source"] == "/home/u/x")
         #expect(try volume(".:/x")["source"] == "/home/u/work")
@@ -66,6 +70,7 @@ func usageError(_ body: () throws -> Void) -> String? {
 
     @Test func namesAreVolumes() throws {
         #expect(try volume("data:/data:rw") == ["type": "disk", "pool": "default", "source": "data", "path": "/data"])
+        #expect(try volume("data:/data:nocopy")["copy"] == "false")
     }
 
     @Test(arguments: ["", "a", "/a", "a:b", ":/a", "a:/b:nonsense", "a:/b:ro:rw"])

@@ -310,4 +310,11 @@ struct VerbTests {
 extension Substring {
     /// With a space in place of each `␣`.
     fileprivate func replacing(_ mark: Character) -> String { String(map { $0 == mark ? " " : $0 }) }
+
+    @Test func warningsOfAnOperationAreShown() throws {
+        let answers = ["PUT /1.0/instances/vm/state": #"async:{"warnings":["it runs without KVM","\u001b[31m"]}"#]
+        let result = try isle("start vm", answers: answers).result
+        #expect(result.status == 0 && result.output == "vm\n")
+        #expect(result.error == "warning: it runs without KVM\nwarning: \\u{1B}[31m\n", "\(result.error)")
+    }
 }

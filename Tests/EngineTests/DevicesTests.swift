@@ -37,7 +37,9 @@ import Testing
         + changed(nic, "ipv6.address", "", "10.9.8.2", "zz::1", ":", "fd42::1/64")
         + changed(nic, "unknown", "1") + changed(disk, "path", nil, "", "relative", "/a/../b", "/a\0b")
         + changed(disk, "source", nil, "", "relative", "/a\0b") + changed(disk, "readonly", "maybe")
-        + changed(disk, "shift", "2") + changed(disk, "unknown", "1")
+        + changed(disk, "shift", "2") + changed(disk, "create", "2") + changed(disk, "copy", "2")
+        + changed(disk.merging(["pool": "default", "source": "v"]) { $1 }, "create", "true")
+        + changed(disk, "unknown", "1")
         + changed(["type": "disk", "path": "/"], "size", "", "0", "-1", "9223372036854775808", "big")
         + changed(
             proxy, "listen", nil, "", "80", "tcp:80", "tcp:127.0.0.1:65536", "tcp:127.0.0.1:-1",
@@ -65,6 +67,10 @@ import Testing
         #expect(devices.nics.map(\.interface) == ["eth0"])
         #expect(devices.disks.map(\.target) == ["/data", "/v"])
         #expect(devices.disks.map(\.readOnly) == [true, false])
+        #expect(devices.disks.map(\.shift) == [.no, .no] && devices.disks.map(\.copy) == [true, true])
+        for (text, shift) in [("true", Devices.Shift.yes), ("auto", .auto), ("false", .no)] {
+            #expect(try Devices(["d": Self.disk.merging(["shift": text]) { $1 }]).disks.map(\.shift) == [shift])
+        }
         #expect(devices.rootSize == 10 << 30)
         #expect(
             devices.proxies.map(\.mapping) == [

@@ -31,6 +31,9 @@ final class EngineFixture: Sendable {
         store = try StateStore(path: layout.database)
         source = FakeImageSource(folder: folder)
         source.add("docker.io/library/app:latest", number: 1)
+        source.add(
+            "docker.io/library/db:latest", number: 3,
+            config: ImageConfig(cmd: ["/bin/db"], volumes: ["/data", "/var/log/", "relative", "/a/../b"]))
         source.add("docker.io/library/userland:latest", number: 2, config: ImageConfig(cmd: ["/sbin/init"]))
         engine = Self.makeEngine(layout, store, driver, network, source, snapshotter)
     }
@@ -45,7 +48,8 @@ final class EngineFixture: Sendable {
             parts: EngineParts(
                 layout: layout, store: store, drivers: [driver], snapshotter: snapshotter,
                 storage: [FakeStorageDriver()], disks: FakeDiskMaker(),
-                network: network, source: source, folders: FakeFolders(), logger: logger, hostMemory: 1 << 30,
+                network: network, source: source, folders: FakeFolders(), filler: FakeFiller(), logger: logger,
+                hostMemory: 1 << 30,
                 idSlots: 100),
             network: NetworkSpec(name: "islebr", bridge: "islebr", ipv4: "10.9.8.1/24", ipv6: "fd42:1:2:3::1/64"))
     }

@@ -115,4 +115,21 @@ import Testing
         #expect(!KindChoice.isInit("/bin/sh"))
         #expect(!KindChoice.isInit(nil))
     }
+
+    @Test func aModuleIsFoundByItsContent() async throws {
+        try await EngineFixture.run { fixture in
+            fixture.source.add("docker.io/library/mod:latest", number: 4, content: .module)
+            let view = try await fixture.engine.images.get(
+                try await fixture.engine.images.pull("mod", progress: { _ in }).digest)
+            let content = "content:" + view.record.layers[0].digest
+            let made = try await fixture.instances.create(CreateRequest(name: "m", image: content))
+            #expect(made.record.kind == .module && made.record.image == view.record.digest)
+            #expect(made.record.imageReference == String(view.record.digest.dropFirst(7)))
+            let error = await failure {
+                _ = try await fixture.instances.create(
+                    CreateRequest(name: "n", image: "content:sha256:" + String(repeating: "0", count: 64)))
+            }
+            #expect(error?.code == .notFound && error?.message.contains("content:sha256:000") == true)
+        }
+    }
 }

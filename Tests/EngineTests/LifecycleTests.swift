@@ -239,4 +239,38 @@ import Testing
             #expect(try await fixture.instances.wait("web", timeout: .milliseconds(20)) == nil)
         }
     }
+
+    @Test func aStartGivesWhatWasDoneInALesserWay() async throws {
+        try await EngineFixture.run { fixture in
+            try await fixture.create("web", config: ["user.notice": "it is slow"])
+            #expect(try await fixture.instances.start("web") == ["it is slow"])
+            #expect(try await fixture.instances.restart("web", force: true) == ["it is slow"])
+        }
+    }
+
+    @Test func aFolderOfTheHostIsMadeOnlyIfThatWasAskedFor() async throws {
+        try await EngineFixture.run { fixture in
+            let folder = fixture.folder + "/new/data"
+            var device = ["type": "disk", "path": "/data", "source": folder, "shift": "auto"]
+            let request = CreateRequest(name: "web", image: "app", devices: ["data": device])
+            let id = try await fixture.instances.create(request).record.id
+            #expect(await code { try await fixture.instances.start("web") } == .notFound)
+            #expect(!fixture.exists(folder))
+            device["create"] = "true"
+            _ = try await fixture.instances.update("web", UpdateRequest(devices: ["data": device]))
+            try await fixture.instances.start("web")
+            #expect(fixture.exists(folder))
+            let mount = try #require(try fixture.handle(id).plan.mounts.first)
+            #expect(mount.idMapped && mount.isMappingOptional)
+        }
+    }
+
+    @Test func theMemoryLimitIsShown() async throws {
+        try await EngineFixture.run { fixture in
+            try await fixture.create("web", config: ["limits.memory": "50%"])
+            #expect(try await fixture.instances.get("web").memoryLimit == (1 << 30) / 100 * 50)
+            try await fixture.create("free")
+            #expect(try await fixture.instances.get("free").memoryLimit == nil)
+        }
+    }
 }

@@ -141,4 +141,13 @@ import Testing
         #expect(security.add == ["CAP_NET_ADMIN", "CAP_SYS_TIME"])
         #expect(security.drop == ["ALL"])
     }
+
+    @Test func processesOfAMachineAreItsOwnKernelsBusiness() throws {
+        let error = #expect(throws: EngineError.self) {
+            try OptionCatalog.check(["limits.processes": "5"], kind: .machine)
+        }
+        #expect(error?.message.contains("'limits.processes' does not apply to the kind machine") == true)
+        #expect(error?.hint?.contains("application") == true)
+        try OptionCatalog.check(["limits.cpu.allowance": "50ms/100ms"], kind: .machine)
+    }
 }

@@ -227,4 +227,39 @@ struct OverlayStorageTests {
     func refusesPathsThatAreNotIsles(_ path: String) async throws {
         await #expect(throws: EngineError.self) { try await HostFolders().remove(path) }
     }
+
+    @Test func aVolumeBeginsWithWhatTheImageHas() async throws {
+        try await Store.with { store in
+            let lower = try store.layer { tar in
+                try tar.add(TarEntry(.directory, path: "srv", permissions: 0o750, user: 7, group: 8), content: [])
+                try tar.add(
+                    TarEntry(.file, path: "srv/old", permissions: 0o640, user: 1000, group: 1001), content: [1, 2, 3])
+                try tar.add(TarEntry(.file, path: "srv/gone"), content: [1])
+                try tar.add(TarEntry(.file, path: "file"), content: [1])
+            }
+            let upper = try store.layer { tar in
+                try tar.add(TarEntry(.file, path: "srv/.wh.gone"), content: [])
+                try tar.add(TarEntry(.file, path: "srv/new"), content: [4])
+                try tar.add(TarEntry(.symbolicLink, path: "link", linkTarget: "/srv"), content: [])
+            }
+            for layer in [lower, upper] { try await store.storage.unpack(layer: layer.digest, archive: layer.archive) }
+            let layers = [lower.digest, upper.digest]
+            try store.root.makeDirectories("staging")
+            for name in ["volume", "untouched"] { try store.root.makeDirectories(name) }
+            let staging = "\(store.path)/staging"
+            #expect(
+                try await store.storage.fill("\(store.path)/volume", from: "/link", layers: layers, staging: staging))
+            #expect(try store.names("volume") == ["new", "old"])
+            let folder = try #require(try store.root.status("volume"))
+            #expect(folder.user == 7 && folder.group == 8 && folder.permissions == 0o750)
+            let old = try #require(try store.root.status("volume/old"))
+            #expect(old.user == 1000 && old.group == 1001 && old.permissions == 0o640 && old.size == 3)
+            for path in ["/file", "/none", "/srv/none/x"] {
+                #expect(
+                    try await !store.storage.fill(
+                        "\(store.path)/untouched", from: path, layers: layers, staging: staging))
+            }
+            #expect(try store.names("untouched").isEmpty && store.names("staging").isEmpty)
+        }
+    }
 }

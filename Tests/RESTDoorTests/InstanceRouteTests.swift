@@ -15,6 +15,9 @@ struct InstanceRouteTests {
 
             answer = try await door.call("GET", "/1.0/instances?recursion=1")
             #expect(answer.metadata.arrayValue?.count == 1)
+            answer = try await door.call("GET", "/1.0/instances?recursion=1&summary=1")
+            let summary = try #require(answer.metadata.arrayValue?.first?.objectValue)
+            #expect(summary["name"] == "web" && summary["kind"] == "application" && summary["config"] == nil)
             answer = try await door.call("GET", "/1.0/instances")
             #expect(answer.metadata == ["/1.0/instances/web"])
 

@@ -8,6 +8,7 @@ import Testing
         identity: .init(base: 100_000, size: 65536), newNetwork: true,
         mounts: [
             .idmap(source: "/a", target: "/b"), .bind(source: "/c", target: "/d", readOnly: true),
+            .bind(source: "/c", target: "/e", readOnly: false, shifted: true),
             .overlay(lower: ["/1", "/2"], upper: "/u", work: "/w", target: "/t", volatile: true),
             .emptyFile(target: "/e"), .tmpfs(target: "/f", options: "size=1m"),
         ], cgroups: ["/sys/fs/cgroup/x"],

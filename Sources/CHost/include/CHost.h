@@ -9,6 +9,7 @@
 #include "host_files.h"
 #include "host_guest.h"
 #include "host_guest_affinity.h"
+#include "host_idmap.h"
 #include "host_misc.h"
 #include "host_container.h"
 #include "host_shim_epoll.h"

@@ -127,6 +127,7 @@ extension API.InstanceState {
         cpu.usage = view.usage?.cpuNanoseconds ?? 0
         memory.usage = view.usage?.memory ?? 0
         memory.usagePeak = view.usage?.memoryPeak ?? 0
+        memory.total = view.usage?.memoryTotal ?? view.memoryLimit
         startedAt = view.startedAt.map { WireTypes.Timestamp.string($0) }
         guard view.pid != nil else { return }
         network = Dictionary(

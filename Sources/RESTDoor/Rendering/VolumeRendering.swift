@@ -12,6 +12,7 @@ extension API.StorageVolume {
         config = volume.config
         project = volume.project
         self.path = path
+        if volume.isAnonymous { anonymous = true }
         self.usedBy = usedBy
     }
 

@@ -44,6 +44,7 @@ struct InstanceRoutes: Sendable {
         let rendered = views.map { API.Instance($0, full: recursion == 2) }
             .filter { (type == nil || $0.type == type) && filter.matches($0) }
         if recursion == 0 { return try Reply.sync(rendered.map { Path.scoped("/1.0/\(root)/\($0.name)", $0.project) }) }
+        if recursion == 1, call.flag("summary") { return try Reply.sync(rendered.map { API.InstanceSummary($0) }) }
         return try Reply.sync(rendered)
     }
 
@@ -89,8 +90,10 @@ struct InstanceRoutes: Sendable {
             let name = view.record.name
             let path = "/1.0/instances/\(name)"
             await context.update(["name": .string(name), "instance": .string(path)])
-            if post.start { try await instances.start(name, project: project) }
-            return ["name": .string(name), "instance": .string(path), "kind": .string(view.record.kind.rawValue)]
+            let notices = post.start ? try await instances.start(name, project: project) : []
+            return [
+                "name": .string(name), "instance": .string(path), "kind": .string(view.record.kind.rawValue),
+            ].merging(OperationContext.warnings(notices)) { $1 }
         }
     }
 
@@ -231,12 +234,13 @@ struct InstanceRoutes: Sendable {
     private func delete(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let force = call.flag("force")
+        let volumes = call.flag("volumes")
         _ = try await instances.get(name, project: call.project)
         let (instances, project) = (instances, call.project)
         return try await door.operation(
             "Deleting instance", project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
         ) { _ in
-            try await instances.delete(name, project: project, force: force)
+            try await instances.delete(name, project: project, force: force, volumes: volumes)
             return [:]
         }
     }

@@ -37,8 +37,7 @@ struct InstanceStateRoutes: Sendable {
         return try await door.operation(
             change.description, project: project, resources: ["instances": ["/1.0/instances/\(name)"]]
         ) { _ in
-            try await change.apply(to: name, project, instances)
-            return [:]
+            OperationContext.warnings(try await change.apply(to: name, project, instances))
         }
     }
 

@@ -40,15 +40,19 @@ struct StateChange: Sendable {
         }
     }
 
-    func apply(to name: String, _ project: String, _ instances: InstanceService) async throws {
+    /// Gives the notices of a start.
+    @discardableResult
+    func apply(to name: String, _ project: String, _ instances: InstanceService) async throws -> [String] {
         switch put.action {
-        case "start": try await instances.start(name, project: project, keepingState: put.stateful)
+        case "start": return try await instances.start(name, project: project, keepingState: put.stateful)
         case "stop" where put.stateful: try await instances.stopKeepingState(name, project: project)
         case "stop": try await instances.stop(name, project: project, force: put.force, timeout: timeout)
-        case "restart": try await instances.restart(name, project: project, force: put.force, timeout: timeout)
+        case "restart":
+            return try await instances.restart(name, project: project, force: put.force, timeout: timeout)
         case "freeze": try await instances.pause(name, project: project)
         case "unfreeze": try await instances.resume(name, project: project)
         default: try await instances.kill(name, project: project, signal: put.signal ?? "KILL")
         }
+        return []
     }
 }

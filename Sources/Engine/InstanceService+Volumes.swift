@@ -1,0 +1,46 @@
+import DriverKit
+import Model
+import StateStore
+
+// Volumes that an instance has because its image says so (VOLUME of a Dockerfile).
+extension InstanceService {
+    /// Gives the record a device for each volume of the image that no device of the user's takes the place of, and the
+    /// volumes that are to be made.
+    func addImageVolumes(_ record: inout InstanceRecord, _ image: ImageRecord, merged: MergedConfig) -> [VolumeRecord] {
+        guard record.kind == .application || record.kind == .system else { return [] }
+        func plain(_ path: String) -> [Substring] { path.split(separator: "/").filter { $0 != "." } }
+        var taken = merged.devices.values.filter { $0["type"] == "disk" }.compactMap { $0["path"].map(plain) }
+        var volumes: [VolumeRecord] = []
+        for path in image.config.volumes.sorted() {
+            let names = plain(path)
+            guard path.hasPrefix("/"), !names.isEmpty, !names.contains(".."), !taken.contains(names) else { continue }
+            taken.append(names)
+            let volume = VolumeRecord(
+                project: record.project, name: VolumeService.anonymousName(),
+                description: "volume \(path) of instance \(record.name)", createdAt: record.createdAt,
+                madeFor: record.id)
+            var device = "volume-\(volumes.count)"
+            while merged.devices[device] != nil { device += "-image" }
+            record.devices[device] = [
+                "type": "disk", "pool": "default", "source": volume.name, "path": "/" + names.joined(separator: "/"),
+            ]
+            volumes.append(volume)
+        }
+        return volumes
+    }
+
+    /// Deletes the volumes that were made for an instance, but for those that other instances have by now.
+    func deleteVolumes(of id: InstanceID) async throws {
+        let own = await services.volumes.anonymous(of: id)
+        guard !own.isEmpty else { return }
+        var used: Set<String> = []
+        for view in await list(project: own[0].project) where view.record.id != id {
+            for device in view.expanded.devices.values where device["type"] == "disk" && device["pool"] != nil {
+                if let name = device["source"] { used.insert(name) }
+            }
+        }
+        for volume in own where !used.contains(volume.name) {
+            try await services.volumes.delete(volume.name, project: volume.project, pool: volume.pool)
+        }
+    }
+}
