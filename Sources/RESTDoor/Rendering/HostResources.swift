@@ -200,11 +200,10 @@ enum HostResources {
 
     /// The last part of what a symbolic link leads to; empty if it is none.
     private static func link(_ path: String) -> String {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { raw in
-            readlink(path, raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count)
-        }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink(path, &buffer, buffer.count)
         guard count > 0 else { return "" }
-        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "/").last.map(String.init) ?? ""
+        let target = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return target.split(separator: "/").last.map(String.init) ?? ""
     }
 }
