@@ -17,7 +17,8 @@ struct Image: ParsableCommand {
             """,
         subcommands: [
             ImageList.self, ImagePull.self, ImagePush.self, ImageImport.self, ImageBuildBase.self, ImageInspect.self,
-            ImageHistory.self, ImageTag.self, ImageRemove.self, ImagePrune.self, ImageSave.self,
+            ImageHistory.self, ImageTag.self, ImageAliases.self, ImageRefresh.self, ImageConvert.self, ImageRemove.self,
+            ImagePrune.self, ImageSave.self, Build.self,
         ], aliases: ["images"])
 }
 

@@ -42,10 +42,16 @@ struct ImagePrune: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune", abstract: "Remove what nothing needs any more.")
     @Flag(name: .shortAndLong, help: "Also images that have a name but no instance.") var all = false
+    @Flag(help: "Only what builds keep for later ones.") var buildCache = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
         let client = global.client
+        if buildCache {
+            let endpoint = Endpoint(["images", "build", "cache"])
+            let done = try global.finish(client.start("DELETE", endpoint, nil as API.Empty?), with: client)
+            return Output(options: global).lines(["\(Quantity.bytes(done.metadata?["freed"]?.intValue ?? 0)) freed"])
+        }
         var post = API.ImagesPrunePost()
         post.all = all
         let done = try global.finish(client.start("POST", Endpoint(["images", "prune"]), post), with: client)
@@ -71,12 +77,14 @@ struct ImageSave: ParsableCommand {
     @Option(
         name: .shortAndLong, help: ArgumentHelp("The file; else standard output.", valueName: "file"),
         completion: .file()) var output: String?
-    @Option(help: "oci (layout) or docker (archive).", completion: .list(["oci", "docker"])) var type = "oci"
+    @Option(
+        help: "oci (layout), docker (archive) or lxd (tarball; of an image that has that form).",
+        completion: .list(["oci", "docker", "lxd"])) var type = "oci"
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
-        guard type == "oci" || type == "docker" else {
-            throw UsageError("--type \(Quantity.quoted(type)) is not known", hint: "oci or docker")
+        guard ["oci", "docker", "lxd"].contains(type) else {
+            throw UsageError("--type \(Quantity.quoted(type)) is not known", hint: "oci, docker or lxd")
         }
         guard output != nil || !Style.output.isTerminal else {
             throw UsageError("an image is not for a terminal", hint: "name a file with -o, or write '> FILE'")
