@@ -30,7 +30,7 @@ extension FolderPool {
                     if let known = copies[part] {
                         parts.append(known)
                     } else {
-                        let name = try await copyPart("\(part)/\(files.isDisk ? "disk.qcow2" : "fs")", files.isDisk)
+                        let name = try await copyPart("\(part)/fs")
                         copies[part] = name
                         parts.append(name)
                     }
@@ -49,8 +49,10 @@ extension FolderPool {
         var stack = FrozenStack(parts)
         let roots = parent(of: root)
         let name = root.id.raw
-        if case .snapshot = root, let written = files.written {
-            stack = try stack.pushing(try await copyPart(written, files.isDisk))
+        if case .snapshot = root, !files.isDisk, let written = files.written,
+            try !RootDirectory(path: written).list().isEmpty
+        {
+            stack = try stack.pushing(try await copyPart(written))
         }
         stacks.withLock { $0[root] = stack }
         do {
@@ -61,11 +63,13 @@ extension FolderPool {
             let own = try roots.subdirectory(name)
             try stack.write(to: own)
             if let base = files.base { try await TreeCopy.copy(base, to: "\(own.path)/\(TreeCopy.name(of: base))") }
-            if case .instance = root, let written = files.written {
-                let target = files.isDisk ? "disk.qcow2" : WritableFolder.staging
-                try await TreeCopy.copy(written, to: "\(own.path)/\(target)")
+            if files.isDisk {
+                if let written = files.written { try await TreeCopy.copy(written, to: "\(own.path)/disk.qcow2") }
+                return
             }
-            guard !files.isDisk else { return }
+            if case .instance = root, let written = files.written {
+                try await TreeCopy.copy(written, to: "\(own.path)/\(WritableFolder.staging)")
+            }
             if case .instance = root, files.written != nil {
                 try own.makeDirectories("work", mode: 0o700)
                 try own.rename(WritableFolder.staging, to: "upper", replacing: false)
@@ -79,12 +83,12 @@ extension FolderPool {
         }
     }
 
-    /// Copies a tree or disk into a frozen part of its own and gives the part's name.
-    func copyPart(_ path: String, _ isDisk: Bool) async throws -> String {
+    /// Copies a tree into a frozen part of its own and gives the part's name.
+    func copyPart(_ path: String) async throws -> String {
         let part = InstanceID.random().raw
         try frozen.makeDirectory(part, mode: 0o711)
         do {
-            try await TreeCopy.copy(path, to: "\(frozen.path)/\(part)/\(isDisk ? "disk.qcow2" : "fs")")
+            try await TreeCopy.copy(path, to: "\(frozen.path)/\(part)/fs")
         } catch {
             try trash.take(part, from: frozen)
             await trash.empty()

@@ -8,22 +8,21 @@ extension FolderPool {
     public func clone(_ source: RootName, to copy: RootName, isBusy: Bool) async throws {
         guard try parent(of: source).exists(source.id.raw) else { throw missing(source) }
         let own = try parent(of: source).subdirectory(source.id.raw)
-        let isDisk = try !own.exists("upper")
-        guard try !isDisk || own.exists("disk.qcow2") || own.exists(FrozenStack.name) else { throw missing(source) }
+        guard try own.exists("upper") else { return try await cloneDisk(source, own, to: copy) }
         var copied: String?
-        if isBusy { copied = try await copyPart("\(own.path)/\(isDisk ? "disk.qcow2" : "upper")", isDisk) }
+        if isBusy { copied = try await copyPart("\(own.path)/upper") }
         do {
             try await changing.withLock("") {
                 let stack: FrozenStack
                 if let copied {
                     stack = try (stacks.withLock { $0[source] } ?? FrozenStack()).pushing(copied)
                 } else {
-                    stack = try await freeze(source, own, isDisk: isDisk)
+                    stack = try await freeze(source, own)
                 }
                 // Known before it is there: a removal that follows leaves its parts alone.
                 stacks.withLock { $0[copy] = stack }
                 do {
-                    try await runBlocking { [self] in try make(copy, like: own, stack, isDisk: isDisk) }
+                    try await runBlocking { [self] in try make(copy, like: own, stack) }
                 } catch {
                     stacks.withLock { $0[copy] = nil }
                     throw error
@@ -39,7 +38,7 @@ extension FolderPool {
         guard try snapshots.exists(snapshot.raw) else { throw missing(.snapshot(snapshot)) }
         let model = try snapshots.subdirectory(snapshot.raw)
         let stack = try FrozenStack(of: model)
-        let isDisk = try !model.exists("upper")
+        guard try model.exists("upper") else { return try await restoreDisk(id, model) }
         try await changing.withLock("") {
             let old = stacks.withLock { stacks in
                 defer { stacks[.instance(id)] = stack }
@@ -48,10 +47,8 @@ extension FolderPool {
             try await runBlocking { [self] in
                 let own = try instances.subdirectory(id.raw)
                 try stack.write(to: own)
-                for name in ["upper", "work", "disk.qcow2"] { try trash.take(name, from: own) }
-                if !isDisk {
-                    try WritableFolder(name: id.raw, roots: instances).create(like: model.subdirectory("upper"))
-                }
+                for name in ["upper", "work"] { try trash.take(name, from: own) }
+                try WritableFolder(name: id.raw, roots: instances).create(like: model.subdirectory("upper"))
                 try sweep(old?.parts ?? [])
             }
         }
@@ -61,20 +58,16 @@ extension FolderPool {
     // MARK: -
 
     /// Makes what the root wrote a frozen part, and gives the stack that it lies over then. To be called under the lock.
-    private func freeze(_ root: RootName, _ own: RootDirectory, isDisk: Bool) async throws -> FrozenStack {
+    private func freeze(_ root: RootName, _ own: RootDirectory) async throws -> FrozenStack {
         let stack = stacks.withLock { $0[root] } ?? FrozenStack()
-        let written = isDisk ? "disk.qcow2" : "upper"
-        let isEmpty = try isDisk ? !own.exists(written) : own.list("upper").isEmpty
-        if isEmpty { return stack }
+        if try own.list("upper").isEmpty { return stack }
         let part = InstanceID.random().raw
         let next = try stack.pushing(part)
         try await runBlocking { [frozen, instances] in
             try next.write(to: own, name: FrozenStack.next)
             try frozen.makeDirectory(part, mode: 0o711)
-            try own.rename(written, to: "\(part)/\(isDisk ? written : "fs")", in: frozen)
-            if !isDisk {
-                try WritableFolder(name: root.id.raw, roots: instances).create(like: frozen.subdirectory("\(part)/fs"))
-            }
+            try own.rename("upper", to: "\(part)/fs", in: frozen)
+            try WritableFolder(name: root.id.raw, roots: instances).create(like: frozen.subdirectory("\(part)/fs"))
             try own.rename(FrozenStack.next, to: FrozenStack.name)
         }
         stacks.withLock { $0[root] = next }
@@ -82,7 +75,7 @@ extension FolderPool {
     }
 
     /// Makes a root over `stack` in which nothing is written.
-    private func make(_ root: RootName, like model: RootDirectory, _ stack: FrozenStack, isDisk: Bool) throws {
+    private func make(_ root: RootName, like model: RootDirectory, _ stack: FrozenStack) throws {
         let roots = parent(of: root)
         let name = root.id.raw
         if case .snapshot = root {
@@ -91,29 +84,19 @@ extension FolderPool {
             try roots.removeTree(staging)
             guard try !roots.exists(name) else { throw EngineError(.alreadyExists, "\(root) is there already") }
             try roots.makeDirectory(staging, mode: 0o700)
-            try fill(staging, of: roots, like: model, stack, isDisk: isDisk)
+            try fill(staging, of: roots, like: model, stack)
             try roots.rename(staging, to: name, replacing: false)
         } else {
             for taken in ["upper", "disk.qcow2", FrozenStack.name] where try roots.exists("\(name)/\(taken)") {
                 throw EngineError(.alreadyExists, "\(root) has files already: \(roots.path)/\(name)/\(taken)")
             }
             try roots.makeDirectories(name, mode: 0o700)
-            try fill(name, of: roots, like: model, stack, isDisk: isDisk)
+            try fill(name, of: roots, like: model, stack)
         }
     }
 
-    private func fill(
-        _ name: String, of roots: RootDirectory, like model: RootDirectory, _ stack: FrozenStack, isDisk: Bool
-    ) throws {
+    private func fill(_ name: String, of roots: RootDirectory, like model: RootDirectory, _ stack: FrozenStack) throws {
         try stack.write(to: roots.subdirectory(name))
-        if isDisk {
-            for base in ["base.raw", "base.qcow2"] where try model.exists(base) {
-                guard link("\(model.path)/\(base)", "\(roots.path)/\(name)/\(base)") == 0 else {
-                    throw EngineError.system(errno, "link \(model.path)/\(base) to \(roots.path)/\(name)/\(base)")
-                }
-            }
-        } else {
-            try WritableFolder(name: name, roots: roots).create(like: model.subdirectory("upper"))
-        }
+        try WritableFolder(name: name, roots: roots).create(like: model.subdirectory("upper"))
     }
 }

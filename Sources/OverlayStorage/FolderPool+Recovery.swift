@@ -32,8 +32,6 @@ extension FolderPool {
                 try WritableFolder(name: own.name, roots: instances).create(like: frozen.subdirectory("\(part)/fs"))
             }
             try own.rename(FrozenStack.next, to: FrozenStack.name)
-        } else if try frozen.exists("\(part)/disk.qcow2") {
-            try own.rename(FrozenStack.next, to: FrozenStack.name)
         } else {
             try own.removeFile(FrozenStack.next)
         }

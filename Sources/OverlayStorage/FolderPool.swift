@@ -16,7 +16,7 @@ import Synchronization
 ///
 /// A clone costs no copying: the upper folder becomes a frozen part by one rename(2), which both roots then lie over.
 /// Under a mounted overlay that may not be done (kernel, overlayfs.rst), so a busy root's upper folder is copied;
-/// blocks are shared where the filesystem can (xfs, btrfs). The disk of a machine (`disk.qcow2`) is frozen likewise.
+/// blocks are shared where the filesystem can (xfs, btrfs). The disk of a machine (`disk.qcow2`) is always copied.
 public final class FolderPool: StoragePool {
     let folder: RootDirectory
     let instances: RootDirectory
@@ -96,7 +96,7 @@ public final class FolderPool: StoragePool {
                 bytes += try own.diskUsage(name)
                 found = true
             }
-            guard found || !stack.parts.isEmpty else { throw missing(root) }
+            guard found else { throw missing(root) }
             for part in stack.parts { bytes += try frozen.diskUsage(part) }
             return bytes
         }

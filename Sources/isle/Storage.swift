@@ -11,7 +11,7 @@ struct Storage: ParsableCommand {
             Examples:
               isle storage create fast btrfs size=20GiB        a file of its own
               isle storage create data dir source=/srv/isle    a folder of any filesystem
-              isle launch debian/bookworm box --storage fast
+              isle launch -D root,type=disk,path=/,pool=fast debian/bookworm box
               isle move box --storage data
             """,
         subcommands: [

@@ -124,6 +124,33 @@ struct FolderPoolTests {
         }
     }
 
+    @Test(.enabled(if: access("/usr/bin/qemu-img", X_OK) == 0, "needs qemu-img"))
+    func disksOfMachinesAreCopiedAndComeBack() async throws {
+        try await Store.with { store in
+            let (id, snapshot, copy) = (InstanceID.random(), InstanceID.random(), InstanceID.random())
+            let folder = try await store.pool.diskFolder(id)
+            try await ProcessRunner.check("qemu-img", ["create", "-q", "-f", "raw", "\(folder)/base.raw", "1M"])
+            try await ProcessRunner.check(
+                "qemu-img",
+                ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", "\(folder)/base.raw", "\(folder)/disk.qcow2"])
+            let own = try RootDirectory(path: folder)
+            try own.writeFile("uefi-vars.fd", [1], durable: false)
+            let before = try own.readFile("disk.qcow2")
+            try await store.pool.clone(.instance(id), to: .snapshot(snapshot), isBusy: false)
+            try own.writeFile("disk.qcow2", [9], durable: false)
+            try own.writeFile("uefi-vars.fd", [2], durable: false)
+            try await store.pool.restore(id, from: snapshot)
+            #expect(try own.readFile("disk.qcow2").count == before.count)
+            #expect(try own.readFile("uefi-vars.fd") == [1])
+            try await store.pool.clone(.snapshot(snapshot), to: .instance(copy), isBusy: false)
+            try await store.pool.discard(.instance(id))
+            let disk = "\(try await store.pool.diskFolder(copy))/disk.qcow2"
+            // Needs the base where the copy says that it is.
+            try await ProcessRunner.check("qemu-img", ["check", "-q", "-f", "qcow2", disk])
+            try await ProcessRunner.check("qemu-img", ["resize", "-q", "-f", "qcow2", disk, "4M"])
+        }
+    }
+
     @Test func twoGibibytesAreFrozenWithoutCopying() async throws {
         try await Store.with { store in
             let layers = try await store.storage.stack([])
