@@ -11,12 +11,17 @@ final class BuildOutput: Sendable {
     private let total: Int
     /// Names the sandbox in which commands run.
     private let build: String
+    /// What the Dockerfile calls the images that the builder names by their ids.
+    private let names: [String: String]
     private let sink: @Sendable (String) -> Void
     private let state = Mutex(State())
 
-    init(total: Int, build: String, sink: @escaping @Sendable (String) -> Void) {
+    init(
+        total: Int, build: String, names: [String: String] = [:], sink: @escaping @Sendable (String) -> Void
+    ) {
         self.total = total
         self.build = build
+        self.names = names
         self.sink = sink
     }
 
@@ -29,7 +34,7 @@ final class BuildOutput: Sendable {
             return state.withLock { state in
                 state.step += 1
                 state.isRunning = step.hasPrefix("RUN ")
-                let head = "Step \(state.step)/\(max(total, state.step)) : \(step)"
+                let head = "Step \(state.step)/\(max(total, state.step)) : \(named(step))"
                 return state.isRunning ? [head, " ---> Running in \(build)"] : [head]
             }
         }
@@ -41,6 +46,13 @@ final class BuildOutput: Sendable {
         if Self.isClosing(line) { return [] }
         if line.hasPrefix("time=\"") { return [] }
         return [line]
+    }
+
+    /// A FROM with the name that the Dockerfile has.
+    private func named(_ step: String) -> String {
+        guard step.hasPrefix("FROM ") else { return step }
+        return step.split(separator: " ", omittingEmptySubsequences: false).map { names[String($0)] ?? String($0) }
+            .joined(separator: " ")
     }
 
     private static func isClosing(_ line: String) -> Bool {

@@ -137,9 +137,11 @@ public final class BuildahBuilder: ImageBuilder {
             "build", "--isolation", "chroot", "--format", "docker", "--layers", "--pull=never", "--signature-policy",
             "\(sandbox.shown)/policy.json", "--iidfile", "\(shown)/out/id", "--file", "\(shown)/Dockerfile",
         ]
+        var names: [String: String] = [:]
         for base in file.bases {
             guard let found = bases[base.name] else { continue }
             let id = try await bring(found, work)
+            names[id] = base.name
             arguments += ["--build-context", "\(base.written)=docker-image://\(id)"]
         }
         if request.noCache { arguments.append("--no-cache") }
@@ -158,7 +160,7 @@ public final class BuildahBuilder: ImageBuilder {
         }
         for (id, path) in request.ssh.sorted(by: { $0.key < $1.key }) { arguments += ["--ssh", "\(id)=\(path)"] }
         arguments += ["--", "\(shown)/context"]
-        let lines = BuildOutput(total: work.steps, build: work.id, sink: output)
+        let lines = BuildOutput(total: work.steps, build: work.id, names: names, sink: output)
         _ = try await sandbox.run(arguments, withNetwork: request.hasNetwork) { lines.line($0) }
         return try await take(work, bases, shown)
     }

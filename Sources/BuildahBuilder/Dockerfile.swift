@@ -25,6 +25,8 @@ struct Dockerfile: Sendable {
                 isOver = from(rest, target: target)
             } else if count == 0, name == "ARG" {
                 for word in rest.split(separator: " ") { addArgument(String(word), values) }
+                // The builder does not tell of it as a step.
+                continue
             } else if ["COPY", "ADD", "RUN"].contains(name) {
                 reads(rest)
                 hasHeredoc = hasHeredoc || Self.beginsHeredoc(rest)

@@ -29,7 +29,7 @@ import Testing
             """)
         #expect(file.bases.map(\.written) == ["$BASE", "other/image:2", "tools"])
         #expect(file.bases.map(\.name) == ["debian:1.0", "other/image:2", "tools"])
-        #expect(file.steps == 10)
+        #expect(file.steps == 8)
         #expect(try read("ARG A=x\nFROM $A", ["A": "y"]).bases[0].name == "y")
     }
 
@@ -56,9 +56,11 @@ import Testing
     @Test("lines are told as Docker's classic builder tells them")
     func output() {
         let lines = Mutex<[String]>([])
-        let output = BuildOutput(total: 3, build: "abc") { line in lines.withLock { $0.append(line) } }
+        let output = BuildOutput(total: 3, build: "abc", names: ["12ab": "a:1"]) { line in
+            lines.withLock { $0.append(line) }
+        }
         for line in [
-            "[1/2] STEP 1/2: FROM a AS x", "[1/2] STEP 2/2: RUN echo hi", "hi", "--> 65ab3834b231234567",
+            "[1/2] STEP 1/2: FROM 12ab AS x", "[1/2] STEP 2/2: RUN echo hi", "hi", "--> 65ab3834b231234567",
             "STEP 1/1: FROM b", "--> Using cache 0123456789abcdef", "COMMIT", "time=\"x\" level=info",
             String(repeating: "a", count: 64),
         ] {
@@ -66,7 +68,8 @@ import Testing
         }
         #expect(
             lines.withLock { $0 } == [
-                "Step 1/3 : FROM a AS x", "Step 2/3 : RUN echo hi", " ---> Running in abc", "hi", " ---> 65ab3834b231",
+                "Step 1/3 : FROM a:1 AS x", "Step 2/3 : RUN echo hi", " ---> Running in abc", "hi",
+                " ---> 65ab3834b231",
                 "Step 3/3 : FROM b", " ---> Using cache", " ---> 0123456789ab",
             ])
     }
