@@ -1,6 +1,5 @@
 """Debian's `lxc` against the daemon: images, from import to publish."""
 import hashlib
-import http.server
 import io
 import json
 import os
@@ -8,8 +7,8 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
-import threading
 
+from isletest.daemon import Daemon
 from isletest.lxd import LXC
 from isletest.runner import Skip
 
@@ -166,21 +165,78 @@ def test_bad_tarballs_change_nothing(env):
     assert not list((env.daemon.state / "tmp").iterdir())
 
 
-class Server:
-    """A simple streams server on the loopback of the daemon's namespace."""
+def streams(env, folder):
+    """A simple streams server's files: an image in two files, and one whose digest is wrong."""
+    (folder / "streams/v1").mkdir(parents=True)
+    with tarfile.open(folder / "lxd.tar.xz", "w:xz") as tar:
+        metadata(tar)
+    subprocess.run(["tar", "-C", root(env), "-cJf", folder / "root.tar.xz", "."], check=True)
+    first, second = folder / "lxd.tar.xz", folder / "root.tar.xz"
+    items = {
+        "lxd.tar.xz": {"ftype": "lxd.tar.xz", "path": "lxd.tar.xz", "sha256": sha256(first), "size": first.stat().st_size,
+                       "combined_rootxz_sha256": sha256(first, second)},
+        "root.tar.xz": {"ftype": "root.tar.xz", "path": "root.tar.xz", "sha256": sha256(second),
+                        "size": second.stat().st_size},
+    }
+    wrong = json.loads(json.dumps(items))
+    wrong["root.tar.xz"]["sha256"] = "0" * 64
+    outside = {"lxd.tar.xz": {**items["lxd.tar.xz"], "path": "../../etc/passwd"}, "root.tar.xz": items["root.tar.xz"]}
+    products = {
+        f"test:{name}:amd64": {"aliases": f"{name},busy/{name}", "arch": "amd64", "os": "Busybox", "release": name,
+                               "versions": {"20260101_00:00": {"items": files}}}
+        for name, files in (("good", items), ("wrong", wrong), ("outside", outside))}
+    (folder / "streams/v1/index.json").write_text(json.dumps({"format": "index:1.0", "index": {"images": {
+        "datatype": "image-downloads", "path": "streams/v1/images.json", "format": "products:1.0",
+        "products": list(products)}}}))
+    (folder / "streams/v1/images.json").write_text(json.dumps({"format": "products:1.0", "products": products}))
+    return sha256(first, second)
 
-    def __init__(self, env, folder):
-        self.process = subprocess.Popen(
-            env.namespace.command("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), "8199"),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.address = "http://127.0.0.1:8199"
 
-    def __enter__(self):
-        return self
+class LocalDaemon(Daemon):
+    """A daemon that fetches from its own host."""
 
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+    def command(self):
+        return super().command() + ["--local-image-servers"]
+
+
+def test_images_of_a_simple_streams_server(env):
+    folder = env.folder / "streams-server"
+    folder.mkdir()
+    fingerprint = streams(env, folder)
+    server = subprocess.Popen(
+        env.namespace.command("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), "8199"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    daemon = LocalDaemon(env.programs, env.folder / "fetching", f"if{os.getpid() % 100000}", env.namespace)
+    daemon.folder.mkdir(mode=0o711)
+    daemon.start()
+    try:
+        lxc = LXC(daemon, daemon.folder)
+
+        def fetch(alias, **more):
+            source = {"type": "image", "mode": "pull", "protocol": "simplestreams", "alias": alias,
+                      "server": "http://127.0.0.1:8199", **more}
+            return lxc("query", "-X", "POST", "--wait", "-d", json.dumps({"source": source, "auto_update": True}),
+                       "/1.0/images", check=False)
+
+        assert fetch("busy/good").code == 0
+        image = daemon.json("image", "inspect", fingerprint)
+        assert image["auto_update"] and image["properties"]["os"] == "Busybox" and image["properties"]["serial"]
+        assert image["update_source"]["alias"] == "busy/good", image["update_source"]
+        assert fetch("good").code == 0 and len(daemon.json("image", "list")) == 1, "it was here already"
+        lxc("image", "refresh", fingerprint)
+        for alias in ("wrong", "outside", "none"):
+            result = fetch(alias)
+            assert result.code != 0, (alias, result)
+        post = {"name": "s1", "source": {"type": "image", "mode": "pull", "protocol": "simplestreams", "alias": "good",
+                                         "server": "http://127.0.0.1:8199"}}
+        lxc("query", "-X", "POST", "--wait", "-d", json.dumps(post), "/1.0/instances")
+        assert daemon.names() == ["s1"]
+        daemon.isle("delete", "-f", "s1")
+        assert not list((daemon.state / "tmp").iterdir())
+    finally:
+        server.kill()
+        server.wait()
+        daemon.stop()
 
 
 def test_servers_at_own_addresses_are_refused(env):
