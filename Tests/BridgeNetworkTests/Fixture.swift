@@ -116,7 +116,7 @@ final class Fixture: Sendable {
     /// Asks the network's name server; an IPv4 address or nil. Tries for up to a second, since names come by inotify.
     func resolve(_ name: String, from namespace: OwnedDescriptor, wanting wanted: String?) async throws -> String? {
         var answer: String?
-        for _ in 0..<100 {
+        for _ in 0..<3000 {
             answer = try DNS.query(name, server: "10.77.0.1", in: namespace)
             if answer == wanted { return answer }
             try await Task.sleep(for: .milliseconds(10))

@@ -6,7 +6,7 @@ import Netlink
 struct TestSocket: Sendable {
     let descriptor: OwnedDescriptor
 
-    init(_ kind: __socket_type, in namespace: OwnedDescriptor, v6: Bool = false, patience: Int = 10) throws {
+    init(_ kind: __socket_type, in namespace: OwnedDescriptor, v6: Bool = false, patience: Int = 60) throws {
         descriptor = try NetworkNamespace.run(in: namespace) {
             let raw = socket(v6 ? AF_INET6 : AF_INET, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             guard raw >= 0 else { throw NetlinkError(errno: errno, request: "make a socket") }
@@ -117,7 +117,7 @@ private func spawn(_ body: @escaping @Sendable () -> Void) {
 }
 
 /// Connects from `namespace` and gives the address under which an `EchoServer` sees it; nil if there is no answer.
-func hello(from namespace: OwnedDescriptor, _ address: String, _ port: UInt16, patience: Int = 10) throws -> String? {
+func hello(from namespace: OwnedDescriptor, _ address: String, _ port: UInt16, patience: Int = 60) throws -> String? {
     let socket = try TestSocket(SOCK_STREAM, in: namespace, v6: address.contains(":"), patience: patience)
     return socket.connect(address, port) == 0 ? socket.receive() : nil
 }

@@ -51,7 +51,7 @@ struct Program {
         let child = pid
         let ended = Mutex(false)
         Threads.run {
-            for _ in 0..<2000 where !ended.withLock({ $0 }) { usleep(10_000) }
+            for _ in 0..<12_000 where !ended.withLock({ $0 }) { usleep(10_000) }
             if !ended.withLock({ $0 }) { kill(child, SIGKILL) }
         }
         var status: Int32 = 0

@@ -81,7 +81,7 @@ import Testing
             let last = try peer.readFrame()
             #expect(last.opcode == .close)
         }) { socket in
-            let deadline = Deadline(seconds: 5)
+            let deadline = Deadline(seconds: 60)
             let messages = [
                 try socket.nextMessage(deadline), try socket.nextMessage(deadline), try socket.nextMessage(deadline),
             ]

@@ -17,7 +17,8 @@ final class RawClient: Sendable {
         }
         guard result == 0 else { throw EngineError(.unavailable, "connect \(path): \(String(errno: errno))") }
         // A test that waits for what never comes fails instead of hanging.
-        var bound = timeval(tv_sec: 10, tv_usec: 0)
+        // Against a test that hangs, not a promise: a machine full of work lets a request wait for long.
+        var bound = timeval(tv_sec: 120, tv_usec: 0)
         setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVTIMEO, &bound, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor.raw, SOL_SOCKET, SO_SNDTIMEO, &bound, socklen_t(MemoryLayout<timeval>.size))
     }

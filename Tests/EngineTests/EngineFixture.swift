@@ -92,11 +92,11 @@ final class EngineFixture: Sendable {
         #expect(network.connected.isEmpty, sourceLocation: location)
     }
 
-    /// Waits until `test` holds, at most five seconds.
+    /// Waits until `test` holds, at most a minute.
     func eventually(
         _ what: Comment, _ location: SourceLocation = #_sourceLocation, _ test: () async throws -> Bool
     ) async throws {
-        for _ in 0..<1000 {
+        for _ in 0..<12_000 {
             if try await test() { return }
             try await Task.sleep(for: .milliseconds(5))
         }

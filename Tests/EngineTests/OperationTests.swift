@@ -100,7 +100,7 @@ import Testing
         let id = await start(service, gate).id
         #expect(try await service.wait(id).status == .success)
         #expect(try await service.get(id).status == .success)
-        for _ in 0..<500 where await !service.list().isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        for _ in 0..<12_000 where await !service.list().isEmpty { try await Task.sleep(for: .milliseconds(5)) }
         #expect(await code { _ = try await service.get(id) } == .notFound)
         #expect(await code { _ = try await service.wait(id) } == .notFound)
     }

@@ -85,7 +85,7 @@ struct KernelTests {
             #expect(try session.link(named: "nlveth2") != nil)
             other.close()
         }
-        for _ in 0..<200 where try session.link(named: "nlveth2") != nil {
+        for _ in 0..<3000 where try session.link(named: "nlveth2") != nil {
             try await Task.sleep(for: .milliseconds(10))
         }
         #expect(try session.link(named: "nlveth2") == nil)

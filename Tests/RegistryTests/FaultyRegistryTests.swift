@@ -286,7 +286,7 @@ import Testing
         let begin = ContinuousClock.now
         pulling.cancel()
         await #expect(throws: CancellationError.self) { try await pulling.value }
-        #expect(ContinuousClock.now - begin < .seconds(1))
+        #expect(ContinuousClock.now - begin < .seconds(20))
         let writer = try #require(try await store.writer(for: ContentDigest(name), size: nil))
         #expect(await writer.offset > 0)
         try await registry.stop()

@@ -70,7 +70,7 @@ final class RealRegistry: Sendable {
         process = try Spawn.start(
             program, ["serve", file], environment: ["OTEL_TRACES_EXPORTER=none"],
             streams: Spawn.Streams(output: log, error: log))
-        for _ in 0..<200 {
+        for _ in 0..<2400 {
             if Self.accepts(port) { return }
             try await Task.sleep(for: .milliseconds(25))
         }

@@ -77,9 +77,9 @@ final class Fixture: Sendable {
 
     func release() throws { try write(root + "/go", []) }
 
-    /// Waits until the log has what is looked for; false after ten seconds.
+    /// Waits until the log has what is looked for; false after a minute.
     func logShows(_ condition: ([Entry]) -> Bool) async throws -> Bool {
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             if condition(try log()) { return true }
             try await Task.sleep(for: .milliseconds(20))
         }
