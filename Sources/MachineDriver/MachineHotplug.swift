@@ -48,7 +48,7 @@ struct MachineHotplug: HotplugFacet {
         }
         try await unplug(id, client)
         if devices.contains(id + "-bus") { try await unplug(id + "-bus", client) }
-        for node in [id, id + "-file"] { try await client.execute("blockdev-del", ["node-name": .string(node)]) }
+        for node in [id, id + "-file"] { try await removeNode(node, client) }
         for set in try await client.execute("query-fdsets").items {
             guard let number = set["fdset-id"], set["fds"]?.items.contains(where: { $0["opaque"]?.text == id }) == true
             else { continue }
@@ -128,6 +128,19 @@ struct MachineHotplug: HotplugFacet {
             }
         }
         return false
+    }
+
+    /// A device lets go of its disk a moment after its name is gone.
+    private func removeNode(_ node: String, _ client: QMPClient) async throws {
+        let end = ContinuousClock.now.advanced(by: .seconds(10))
+        while true {
+            do {
+                try await client.execute("blockdev-del", ["node-name": .string(node)])
+                return
+            } catch let error as EngineError where error.code == .internal && ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
     }
 
     private func unplug(_ id: String, _ client: QMPClient) async throws {

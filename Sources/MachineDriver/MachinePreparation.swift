@@ -45,7 +45,7 @@ struct MachinePreparation {
             agent: isDirect ? .isle : .qemu, isApplication: isApplication,
             memory: plan.limits.memory ?? MachineDriver.defaultMemory,
             processors: try processors(), processorSet: plan.limits.cpuSet, terminal: plan.stdio.terminal, user: user,
-            shares: shares, hasScreen: !isDirect && hasScreens)
+            shares: shares, acceleration: acceleration, hasScreen: !isDirect && hasScreens)
 
         var files = try ownDisk()
         var command = QEMUCommand(

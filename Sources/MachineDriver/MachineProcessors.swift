@@ -20,7 +20,8 @@ struct MachineProcessors {
         }
     }
 
-    /// - Throws: `unsupported` for more than the machine has places for, or fewer than it was started with; `timeout` if
+    /// - Throws: `unsupported` for more than the machine has places for, for fewer than it was started with, and for fewer at all
+    ///   without KVM; `timeout` if
     ///   the guest does not let go of one.
     func set(_ count: Int) async throws {
         let client = try machine.qmp()
@@ -45,6 +46,13 @@ struct MachineProcessors {
     }
 
     private func remove(_ places: [Place], _ count: Int, _ client: QMPClient) async throws {
+        guard machine.record.acceleration == .kvm else {
+            // QEMU's translator corrupts its own memory when a processor goes (seen with 7.2).
+            throw EngineError(
+                .unsupported,
+                "processors of machine \(machine.id) cannot be taken away while it runs: it runs without KVM",
+                hint: "restart it")
+        }
         for place in places {
             guard let path = place.path, path.hasPrefix("/machine/peripheral/") else {
                 throw EngineError(

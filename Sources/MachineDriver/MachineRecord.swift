@@ -33,6 +33,8 @@ struct MachineRecord: Sendable, Codable, Hashable {
     /// Ids under which QEMU runs.
     var user: UInt32
     var shares: [SharedFolder] = []
+    /// What runs its processors.
+    var acceleration: Acceleration?
     /// There is a graphics card with a server for it.
     var hasScreen: Bool?
 

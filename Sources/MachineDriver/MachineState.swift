@@ -51,6 +51,8 @@ struct MachineState: StateFacet {
         try await hand(OwnedDescriptor(raw), to: client)
         try await client.execute("migrate-incoming", ["uri": .string("fd:" + name)])
         try await follow(client)
+        // It was suspended when it was saved, and is so again.
+        try await client.execute("cont")
     }
 
     private static let name = "state"

@@ -66,8 +66,15 @@ struct MovingPartsTests {
             if sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 {
                 try await handle.limits?.apply(Limits(cpuCount: 2, memory: plan.limits.memory))
                 #expect(try await fixture.run(handle, processors).output == "0-1\n")
-                try await handle.limits?.apply(Limits(cpuCount: 1, memory: plan.limits.memory))
-                #expect(try await fixture.run(handle, processors).output == "0\n")
+                if (handle as? MachineHandle)?.record.acceleration == .tcg {
+                    let fewer = await #expect(throws: EngineError.self) {
+                        try await handle.limits?.apply(Limits(cpuCount: 1, memory: plan.limits.memory))
+                    }
+                    #expect(fewer?.code == .unsupported && fewer?.message.contains("KVM") == true)
+                } else {
+                    try await handle.limits?.apply(Limits(cpuCount: 1, memory: plan.limits.memory))
+                    #expect(try await fixture.run(handle, processors).output == "0\n")
+                }
             }
             let many = await #expect(throws: EngineError.self) {
                 try await handle.limits?.apply(Limits(cpuCount: 4000, memory: plan.limits.memory))
