@@ -135,6 +135,13 @@ let package = Package(
                 "Model", "Engine", "WireTypes", "DriverKit", "DoorKit", "LinuxHost", hummingbird, hummingbirdCore,
                 nioCore, httpTypes, logging, lifecycle,
             ]),
+        module(
+            "DockerDoor",
+            [
+                "Model", "Engine", "DriverKit", "DoorKit", "LinuxHost", "Archive", "CHost", hummingbird,
+                hummingbirdCore,
+                nioCore, httpTypes, logging, lifecycle,
+            ]),
         module("Client", ["Model", "WireTypes", "CHost"]),
         // Programs
         module("CLIKit", ["WireTypes"]),
@@ -143,8 +150,9 @@ let package = Package(
         program(
             "isled",
             [
-                "Model", "DriverKit", "Engine", "RESTDoor", "StateStore", "ContainerDriver", "MachineDriver",
-                "ModuleDriver", "OverlayStorage", "BtrfsStorage", "BridgeNetwork", "ImageDepot", "RemoteImages",
+                "Model", "DriverKit", "Engine", "RESTDoor", "DockerDoor", "StateStore", "ContainerDriver",
+                "MachineDriver", "ModuleDriver", "OverlayStorage", "BtrfsStorage", "BridgeNetwork", "ImageDepot",
+                "RemoteImages",
                 "BuildahBuilder", "CertificateKit", "LinuxHost", "DoorKit", "WireTypes",
                 argumentParser, logging, lifecycle, unixSignals, "CHost",
             ]),
@@ -173,6 +181,7 @@ let package = Package(
                 "CHost",
                 hummingbirdCore, httpTypes, nioCore, logging,
             ]),
+        tests("DockerDoor", ["Model", "Engine", "DriverKit", nioCore]),
         tests(
             "DoorKit",
             [

@@ -48,10 +48,36 @@ public struct TransferProgress: Sendable, Hashable {
     /// Bytes done and in all; nil if not known.
     public var done: Int64
     public var total: Int64?
-    public init(stage: String, done: Int64, total: Int64?) {
+    /// The blob that this report is about, where there is one.
+    public var part: Part?
+
+    /// How far one blob is.
+    public struct Part: Sendable, Hashable {
+        public enum State: String, Sendable {
+            case waiting, transferring, transferred
+            /// Was there before.
+            case exists
+            case unpacking, unpacked
+        }
+        /// `sha256:…`
+        public var digest: String
+        public var state: State
+        /// Bytes done and in all.
+        public var done: Int64
+        public var total: Int64
+        public init(digest: String, state: State, done: Int64, total: Int64) {
+            self.digest = digest
+            self.state = state
+            self.done = done
+            self.total = total
+        }
+    }
+
+    public init(stage: String, done: Int64, total: Int64?, part: Part? = nil) {
         self.stage = stage
         self.done = done
         self.total = total
+        self.part = part
     }
 }
 

@@ -72,10 +72,15 @@ extension ImageService {
     func unpack(_ record: ImageRecord, progress: @escaping @Sendable (TransferProgress) -> Void) async throws {
         for (index, layer) in record.layers.enumerated() {
             guard try await !parts.snapshotter.contains(layer: layer.diffID) else { continue }
-            progress(
-                TransferProgress(
-                    stage: "unpacking layer \(index + 1) of \(record.layers.count)", done: 0, total: layer.size))
+            func report(_ state: TransferProgress.Part.State, done: Int64) {
+                progress(
+                    TransferProgress(
+                        stage: "unpacking layer \(index + 1) of \(record.layers.count)", done: done, total: layer.size,
+                        part: .init(digest: layer.digest, state: state, done: done, total: layer.size)))
+            }
+            report(.unpacking, done: 0)
             try await parts.snapshotter.unpack(layer: layer.diffID, archive: try await parts.source.blob(layer.digest))
+            report(.unpacked, done: layer.size)
         }
     }
 

@@ -161,7 +161,8 @@ extension InstanceActor {
             throw error
         }
         parts.events.lifecycle(
-            "instance-renamed", "/1.0/instances/\(name)", project: record.project, ["old_name": .string(old.name)])
+            "instance-renamed", "/1.0/instances/\(name)", project: record.project,
+            ["old_name": .string(old.name), "id": .string(id.raw)])
     }
 
     private func gone(_ name: String) -> EngineError {

@@ -131,7 +131,7 @@ actor InstanceActor {
     func lifecycleEvent(_ action: String, _ context: [String: Metadata] = [:]) {
         parts.events.lifecycle(
             action, "/1.0/instances/\(record.name)", project: record.project,
-            context.merging(["kind": .string(record.kind.rawValue)]) { $1 })
+            context.merging(["kind": .string(record.kind.rawValue), "id": .string(record.id.raw)]) { $1 })
     }
 }
 

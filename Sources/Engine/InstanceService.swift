@@ -10,7 +10,7 @@ public actor InstanceService {
     let parts: EngineParts
     let services: ServiceSet
     let locks = KeyedLock<InstanceID>()
-    private var actors: [InstanceID: InstanceActor] = [:]
+    var actors: [InstanceID: InstanceActor] = [:]
     private var names: [String: InstanceID] = [:]
     /// Removals of ephemeral instances that are under way.
     private var removals: [InstanceID: Task<Void, Never>] = [:]
@@ -97,7 +97,7 @@ public actor InstanceService {
         _ request: CreateRequest, progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
     ) async throws -> InstanceView {
         if let name = request.name {
-            try Names.checkInstance(name)
+            try Names.checkInstance(name, request.naming)
             try refuseTaken(name, request.project)
         }
         _ = try await services.projects.get(request.project)
@@ -121,12 +121,14 @@ public actor InstanceService {
         let kind = try KindChoice.choose(asked: request.kind, image: image)
         try OptionCatalog.check(request.config, kind: kind)
         var record = InstanceRecord(
-            id: .random(), project: request.project, name: request.name ?? freeName(request.project), kind: kind,
+            id: request.id ?? .random(), project: request.project, name: request.name ?? freeName(request.project),
+            kind: kind,
             architecture: image.architecture.isEmpty ? Host.architecture : image.architecture,
             description: request.description, config: request.config, devices: request.devices,
             profiles: request.profiles, ephemeral: request.ephemeral, image: image.digest,
             imageReference: reference.hasPrefix("content:") ? String(image.digest.dropFirst(7)) : reference,
             createdAt: Clock.now)
+        record.annotations = request.annotations
         giveShell(&record, image)
         if image.bundle?.templates.isEmpty == false { record.config[InstanceActor.templateMoment] = "create" }
         let merged = MergedConfig(
@@ -369,8 +371,10 @@ public actor InstanceService {
     }
 
     /// `alreadyExists` if the new name is taken, `conflict` while it runs.
-    public func rename(_ name: String, project: String = "default", to newName: String) async throws {
-        try Names.checkInstance(newName)
+    public func rename(
+        _ name: String, project: String = "default", to newName: String, naming: Names.Naming = .label
+    ) async throws {
+        try Names.checkInstance(newName, naming)
         let actor = try find(name, project)
         guard name != newName else { return }
         try refuseTaken(newName, project)

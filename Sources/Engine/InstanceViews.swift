@@ -19,6 +19,12 @@ public struct CreateRequest: Sendable {
     public var ephemeral: Bool
     /// Without an image on purpose: nothing is in it yet.
     public var isEmpty = false
+    /// nil: the engine makes one.
+    public var id: InstanceID?
+    /// What names are allowed.
+    public var naming = Names.Naming.label
+    /// Kept with the instance for the door that asks.
+    public var annotations: [String: String]?
 
     public enum PullPolicy: String, Sendable, Codable { case always, missing, never }
 

@@ -113,6 +113,18 @@ public struct ImageDepot: ImageSource {
     private static func report(_ verb: String, _ progress: Registry.TransferProgress) -> DriverKit.TransferProgress {
         DriverKit.TransferProgress(
             stage: "\(verb) \(progress.blobsDone) of \(progress.blobsTotal) blobs", done: progress.allDone,
-            total: progress.allTotal)
+            total: progress.allTotal,
+            part: .init(
+                digest: progress.blob.description, state: state(progress.state), done: progress.done,
+                total: progress.total))
+    }
+
+    private static func state(_ state: Registry.TransferProgress.State) -> DriverKit.TransferProgress.Part.State {
+        switch state {
+        case .waiting: .waiting
+        case .transferring: .transferring
+        case .done: .transferred
+        case .exists: .exists
+        }
     }
 }

@@ -80,6 +80,8 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
     public var hasSavedState: Bool?
     /// What health tests have shown in the last run; nil if there were none.
     public var health: HealthState?
+    /// What a door keeps with the instance, by a name of the door's own; the engine never reads it.
+    public var annotations: [String: String]?
 
     public init(
         id: InstanceID, project: String = "default", name: String, kind: InstanceKind, architecture: String,

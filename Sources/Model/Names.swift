@@ -18,6 +18,31 @@ public enum Names {
         }
     }
 
+    /// How strict the check of an instance's name is, which depends on the clients that know it.
+    public enum Naming: String, Sendable {
+        /// A host name's label, as LXD's clients expect.
+        case label
+        /// Also `_` and `.`, and a digit first (moby, `names.RestrictedNameChars`), at most 128 bytes.
+        case relaxed
+    }
+
+    /// Checks an instance's name by the rules of `naming`.
+    public static func checkInstance(_ name: String, _ naming: Naming) throws {
+        guard naming == .relaxed else { return try checkInstance(name) }
+        let bytes = Array(name.utf8)
+        guard (2...128).contains(bytes.count), let first = bytes.first, isLetter(first) || isDigit(first),
+            bytes.allSatisfy({ isLetter($0) || isDigit($0) || [46, 95, 45].contains($0) }),
+            // They become names in the DNS.
+            bytes.split(separator: 46, omittingEmptySubsequences: false).allSatisfy({
+                (1...63).contains($0.count) && $0.first != 45 && $0.last != 45
+            })
+        else {
+            throw EngineError(
+                .invalidArgument, "instance name \(quoted(name)) is not allowed",
+                hint: "use 2 to 128 letters, digits, '_', '.' and '-'; begin with a letter or a digit")
+        }
+    }
+
     /// Checks the name of a volume, profile, network, project or pool: 1 to 63 of `a-z A-Z 0-9 . _ -`, no dot or
     /// dash first.
     public static func checkResource(_ name: String, _ what: String) throws {

@@ -81,8 +81,8 @@ struct Isle: ParsableCommand {
             CommandGroup(
                 name: "The daemon",
                 subcommands: [
-                    Daemon.self, Doctor.self, Monitor.self, Operations.self, Warnings.self, Version.self,
-                    Completion.self,
+                    Daemon.self, Doctor.self, DockerContext.self, Monitor.self, Operations.self, Warnings.self,
+                    Version.self, Completion.self,
                     Complete.self,
                 ]),
         ])

@@ -3,6 +3,7 @@ import BtrfsStorage
 import BuildahBuilder
 import CertificateKit
 import ContainerDriver
+import DockerDoor
 import DoorKit
 import DriverKit
 import Engine
@@ -25,6 +26,7 @@ struct Composition {
     let engine: Engine
     let door: RESTDoor
     let remote: RemoteListeners
+    let dockerDoor: DockerDoor
     let depot: ImageDepot
     private let store: StateStore
     private let cgroups: CgroupHost
@@ -85,6 +87,11 @@ struct Composition {
                 storage: "dir", firewall: "nftables", addresses: { addresses.reachable }),
             kernels: Self.kernels(machines), logger: logger)
         remote = RemoteListeners(door: door, tls: tls, addresses: addresses, logger: logger)
+        dockerDoor = DockerDoor(
+            engine: engine,
+            server: DockerDoor.Server(
+                version: Version.current, name: Self.hostName, standardNetwork: standardNetwork.name,
+                stateDirectory: layout.state), logger: logger)
         self.depot = depot
         self.logger = logger
         self.store = store

@@ -47,23 +47,30 @@ struct Isled: AsyncParsableCommand {
         let inherited = UnixListener.inherited()
         let composition = try await Composition(options, events: events, logger: logger)
         let listener: OwnedDescriptor
+        var dockerListener: OwnedDescriptor?
         do {
             try await composition.engine.start()
             await composition.door.followSettings()
             await composition.remote.begin(composition.engine)
             listener = try inherited.first ?? UnixListener.open(path: layout.socket, group: options.group)
+            dockerListener = try options.dockerPath.map { try UnixListener.open(path: $0, group: options.group) }
         } catch {
             await composition.close()
             throw error
         }
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: composition.door.service(on: listener))
+        ]
+        if let dockerListener { services.append(.init(service: composition.dockerDoor.service(on: dockerListener))) }
+        services += [
+            .init(service: RemoteAccess(listeners: composition.remote)),
+            .init(service: Readiness(logger: logger, socket: layout.socket)),
+            .init(service: Housekeeping(engine: composition.engine)),
+        ]
+        defer { if dockerListener != nil, let path = options.dockerPath { unlink(path) } }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: composition.door.service(on: listener)),
-                    .init(service: RemoteAccess(listeners: composition.remote)),
-                    .init(service: Readiness(logger: logger, socket: layout.socket)),
-                    .init(service: Housekeeping(engine: composition.engine)),
-                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
         } catch {

@@ -19,8 +19,13 @@ struct Options: ParsableArguments {
             valueName: "address"))
     var subnet: String?
 
-    @Option(help: ArgumentHelp("Group that may use the socket.", valueName: "name"))
+    @Option(help: ArgumentHelp("Group that may use the sockets.", valueName: "name"))
     var group = "isle"
+
+    @Option(
+        help: ArgumentHelp(
+            "Socket for Docker clients, or `none`; docker.sock in the run folder if not given.", valueName: "path"))
+    var dockerSocket: String?
 
     @Option(
         help: ArgumentHelp(
@@ -37,6 +42,7 @@ struct Options: ParsableArguments {
     mutating func validate() throws {
         stateDir = try Self.absolute(stateDir, "--state-dir")
         runDir = try Self.absolute(runDir, "--run-dir")
+        if let path = dockerSocket, path != "none" { dockerSocket = try Self.absolute(path, "--docker-socket") }
         guard (1...13).contains(bridge.utf8.count), !bridge.contains("/"), !bridge.contains(where: \.isWhitespace)
         else {
             throw ValidationError("--bridge '\(bridge)': an interface name of 1 to 13 characters")
@@ -45,6 +51,9 @@ struct Options: ParsableArguments {
             throw ValidationError("--log-level '\(logLevel)': one of trace, debug, info, notice, warning, error")
         }
     }
+
+    /// Where Docker clients are served; nil: nowhere.
+    var dockerPath: String? { dockerSocket == "none" ? nil : dockerSocket ?? runDir + "/docker.sock" }
 
     /// The path with a leading slash and none at its end.
     private static func absolute(_ path: String, _ option: String) throws -> String {

@@ -1,3 +1,4 @@
+import DoorKit
 import Glibc
 import HummingbirdCore
 import Model

@@ -1,3 +1,4 @@
+import DoorKit
 import DriverKit
 import Engine
 import HTTPTypes

@@ -1,3 +1,4 @@
+import DoorKit
 import Engine
 import HTTPTypes
 import HummingbirdCore

@@ -1,19 +1,19 @@
 import Glibc
 import Hummingbird
-import HummingbirdCore
+public import HummingbirdCore
 import LinuxHost
 import Model
-import NIOCore
+public import NIOCore
 
 /// A temporary file in a folder of its own: what is uploaded or exported passes through it.
-struct Spool: Sendable {
-    let path: String
-    let folder: String
+public struct Spool: Sendable {
+    public let path: String
+    public let folder: String
 
     /// - Parameters:
     ///   - name: what the client calls the file; only what is harmless of it is kept, for its ending.
     ///   - format: an ending to add, if the name does not have it.
-    init(directory: String, name: String?, format: String?) throws {
+    public init(directory: String, name: String?, format: String?) throws {
         var template = Array("\(directory)/upload-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
             throw EngineError(
@@ -27,7 +27,7 @@ struct Spool: Sendable {
     }
 
     /// The last part of a path, without what could mean something to a shell or a file system.
-    static func harmless(_ name: String) -> String {
+    public static func harmless(_ name: String) -> String {
         let last = name.split(separator: "/").last.map(String.init) ?? ""
         let kept = last.utf8.filter { byte in
             (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
@@ -38,21 +38,21 @@ struct Spool: Sendable {
     }
 
     /// Writes a request's body into the file.
-    func fill(_ body: RequestBody) async throws {
+    public func fill(_ body: RequestBody) async throws {
         let writer = try writer()
         for try await bytes in body { try await writer.write(bytes) }
         try await writer.finish()
     }
 
     /// Opens the file, which is new, for writing.
-    func writer() throws -> Writer {
+    public func writer() throws -> Writer {
         let descriptor = OwnedDescriptor(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600))
         guard descriptor.raw >= 0 else { throw failure("made") }
         return Writer(spool: self, descriptor: descriptor)
     }
 
     /// Gathers small pieces; used by one task.
-    final class Writer {
+    public final class Writer {
         private let spool: Spool
         private let descriptor: OwnedDescriptor
         private var pending = ByteBuffer()
@@ -62,14 +62,14 @@ struct Spool: Sendable {
             self.descriptor = descriptor
         }
 
-        func write(_ bytes: ByteBuffer) async throws {
+        public func write(_ bytes: ByteBuffer) async throws {
             pending.writeImmutableBuffer(bytes)
             guard pending.readableBytes >= 1 << 20 else { return }
             try await spool.write(pending, to: descriptor)
             pending.clear()
         }
 
-        func finish() async throws {
+        public func finish() async throws {
             try await spool.write(pending, to: descriptor)
             descriptor.close()
         }
@@ -88,7 +88,7 @@ struct Spool: Sendable {
     }
 
     /// The file as a response's body; it is removed when the body was sent, or could not be.
-    func body() throws -> ResponseBody {
+    public func body() throws -> ResponseBody {
         let descriptor = OwnedDescriptor(open(path, O_RDONLY | O_CLOEXEC))
         guard descriptor.raw >= 0 else { throw failure("read") }
         let size = lseek(descriptor.raw, 0, SEEK_END)
@@ -119,7 +119,7 @@ struct Spool: Sendable {
         }
     }
 
-    func remove() async {
+    public func remove() async {
         await runBlocking {
             unlink(path)
             rmdir(folder)

@@ -1,0 +1,93 @@
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import time
+
+from isletest.docker import docker, request
+from isletest.runner import Skip
+
+REGISTRY = """
+version: 0.1
+storage: {{ filesystem: {{ rootdirectory: {folder}/store }} }}
+http: {{ addr: "127.0.0.1:{port}" }}
+"""
+
+
+def test_list_inspect_and_tag(env):
+    docker(env, "tag", "busybox", "team/box:1")
+    names = docker(env, "images", "--format", "{{.Repository}}:{{.Tag}}").out.split()
+    assert "busybox:latest" in names and "team/box:1" in names, names
+    assert docker(env, "images", "-q", "--filter", "reference=team/*").out.strip()
+    described = json.loads(docker(env, "inspect", "team/box:1").out)[0]
+    assert described["Os"] == "linux" and described["RootFS"]["Layers"], described
+    identity = described["Id"]
+    assert json.loads(docker(env, "inspect", identity[7:19]).out)[0]["Id"] == identity
+    assert docker(env, "history", "-q", "busybox").code == 0
+    removed = docker(env, "rmi", "team/box:1").out
+    assert removed == "Untagged: team/box:1\n", removed
+    assert "No such image" in docker(env, "inspect", "--type", "image", "team/box:1", check=False).err
+
+
+def test_save_load_import(env):
+    path = env.folder / "saved.tar"
+    docker(env, "save", "-o", path, "busybox")
+    assert "manifest.json" in tarfile.open(path).getnames()
+    docker(env, "tag", "busybox", "again:1")
+    docker(env, "save", "-o", path, "again:1")
+    docker(env, "rmi", "again:1")
+    assert "Loaded image: again:1" in docker(env, "load", "-i", path).out
+    assert docker(env, "run", "--rm", "again:1", "echo", "loaded").out == "loaded\n"
+    docker(env, "rmi", "again:1")
+    source = env.folder / "small.tar"
+    with tarfile.open(source, "w") as tar:
+        member = tarfile.TarInfo("hello")
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"hello"))
+    assert docker(env, "import", source, "small:1").out.startswith("sha256:")
+    docker(env, "rmi", "small:1")
+    bad = env.folder / "bad.tar"
+    bad.write_bytes(b"this is no archive" * 1000)
+    assert docker(env, "load", "-i", bad, check=False).code != 0
+
+
+def test_push_and_pull(env):
+    program = shutil.which("docker-registry") or shutil.which("registry")
+    if not program:
+        raise Skip("no docker-registry")
+    folder = env.folder / "docker-registry"
+    folder.mkdir()
+    (folder / "config.yml").write_text(REGISTRY.format(folder=folder, port=5056))
+    registry = subprocess.Popen(env.namespace.command(program, "serve", str(folder / "config.yml")),
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1.5)
+        target = "127.0.0.1:5056/team/box:1"
+        docker(env, "tag", "busybox", target)
+        pushed = docker(env, "push", target).out
+        assert "The push refers to repository" in pushed and "digest: sha256:" in pushed, pushed
+        docker(env, "rmi", target)
+        pulled = docker(env, "pull", target).out
+        assert "Digest: sha256:" in pulled and "Status: Downloaded newer image for " + target in pulled, pulled
+        assert docker(env, "run", "--rm", target, "echo", "pulled").out == "pulled\n"
+        docker(env, "rmi", target)
+        missing = docker(env, "pull", "127.0.0.1:5056/team/none:1", check=False)
+        assert missing.code != 0 and "none" in missing.err, missing
+    finally:
+        registry.terminate()
+        registry.wait()
+
+
+def test_disk_usage(env):
+    docker(env, "volume", "create", "measured")
+    out = docker(env, "system", "df").out
+    assert "Images" in out and "Local Volumes" in out, out
+    docker(env, "volume", "rm", "measured")
+
+
+def test_swarm_and_plugins(env):
+    for path in ("/nodes", "/services", "/tasks", "/secrets", "/configs", "/swarm"):
+        status, _, body = request(env, "GET", "/v1.50" + path)
+        assert status == 503 and "swarm manager" in body["message"], (path, status, body)
+    assert request(env, "GET", "/plugins")[2] == []
