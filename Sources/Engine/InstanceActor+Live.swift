@@ -89,9 +89,16 @@ extension InstanceActor {
         return record.lastExit
     }
 
-    func update(_ request: UpdateRequest) async throws {
+    func update(_ wanted: UpdateRequest) async throws {
         let before = await merged()
         let old = record
+        var request = wanted
+        if let changes = wanted.configChanges {
+            request.config = record.config.merging(changes) { $1 }.filter { !$0.value.isEmpty }
+        }
+        if let changes = wanted.deviceChanges {
+            request.devices = record.devices.merging(changes) { $1 }.filter { !$0.value.isEmpty }
+        }
         if let config = request.config {
             let kept = record.config.filter { $0.key.hasPrefix("volatile.") }
             try OptionCatalog.check(config.filter { !$0.key.hasPrefix("volatile.") }, kind: record.kind)

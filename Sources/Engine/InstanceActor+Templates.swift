@@ -5,7 +5,7 @@ import Model
 extension InstanceActor {
     /// Makes the files that are due: those of the first start after creation or copy, and those of every start.
     func applyTemplates(_ merged: MergedConfig) async throws {
-        let moment = record.config[Self.templateMoment]
+        let moment = record.templatesDue
         if record.kind == .system || record.kind == .application, let metadata = try metadataFolder.read() {
             let moments = [moment, "start"].compactMap { $0 }
             let due = moments.flatMap { moment in
@@ -23,13 +23,9 @@ extension InstanceActor {
                 await tree.close()
             }
         }
-        guard moment != nil else { return }
-        record.config[Self.templateMoment] = nil
-        try await save()
+        // Written down with the start.
+        record.templatesDue = nil
     }
-
-    /// The key that says which templates the next start is to apply: `create` or `copy`.
-    static let templateMoment = "volatile.apply_template"
 
     private func make(
         _ path: String, _ template: InstanceMetadata.Template, _ moment: String, _ merged: MergedConfig,

@@ -117,6 +117,13 @@ struct MetadataFolder: Sendable {
         }
     }
 
+    /// Gives another instance, which has none, the same.
+    func copy(to other: MetadataFolder) throws {
+        guard let metadata = try read() else { return }
+        try other.write(metadata)
+        for name in try list() { try other.setTemplate(name, try template(name)) }
+    }
+
     /// A name becomes part of a path.
     static func check(_ name: String) throws {
         let allowed = name.utf8.allSatisfy { byte in

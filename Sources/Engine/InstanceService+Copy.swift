@@ -92,12 +92,13 @@ extension InstanceService {
         _ = try Devices(devices)
         let profiles = request.profiles ?? source.profiles
         for profile in profiles { _ = try await services.profiles.get(profile, project: request.project) }
-        let record = InstanceRecord(
+        var record = InstanceRecord(
             id: .random(), project: request.project, name: request.name ?? freeName(request.project),
             kind: source.kind, architecture: source.architecture,
             description: request.description ?? source.description, config: config, devices: devices,
             profiles: profiles, ephemeral: request.ephemeral, image: source.image,
             imageReference: source.imageReference, createdAt: Clock.now)
+        record.templatesDue = "copy"
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(profiles, project: record.project))
         for nic in try Devices(merged.devices).nics { _ = try await services.networks.get(nic.network) }
@@ -108,6 +109,7 @@ extension InstanceService {
     private func copyFiles(_ origin: Origin, snapshots: [SnapshotRecord], to actor: InstanceActor) async throws {
         let record = await actor.record
         guard record.kind != .module else { return }
+        try origin.actor.metadataFolder.copy(to: actor.metadataFolder)
         var copies: [SnapshotRecord] = []
         var roots: [(source: RootName, copy: RootName)] = []
         for snapshot in snapshots {

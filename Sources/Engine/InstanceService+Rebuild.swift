@@ -54,7 +54,7 @@ extension InstanceActor {
         try checkRebuild(image: image)
         let entry = try await parts.store.begin(id, step: "rebuild")
         (record.image, record.imageReference) = (image?.digest, reference)
-        record.config[Self.templateMoment] = "create"
+        record.templatesDue = "create"
         try await save()
         try await makeFilesAnew()
         try await parts.store.finish(entry)

@@ -130,7 +130,7 @@ public actor InstanceService {
             createdAt: Clock.now)
         record.annotations = request.annotations
         giveShell(&record, image)
-        if image.bundle?.templates.isEmpty == false { record.config[InstanceActor.templateMoment] = "create" }
+        if kind == .system || kind == .application { record.templatesDue = "create" }
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let volumes = addImageVolumes(&record, image, merged: merged)

@@ -76,6 +76,10 @@ public struct UpdateRequest: Sendable {
     public var devices: [String: [String: String]]?
     public var profiles: [String]?
     public var ephemeral: Bool?
+    /// Keys to set, and, with an empty value, to take away; the others stay as they are at that moment.
+    public var configChanges: [String: String]?
+    /// Devices to set, and, without keys, to take away.
+    public var deviceChanges: [String: [String: String]]?
 
     public init(
         description: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,

@@ -74,6 +74,8 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
     public var wantsRunning: Bool
     /// How the last run ended; nil if it never ran or runs now.
     public var lastExit: ExitRecord?
+    /// The moment whose templates the next start applies beside those of every start: `create` or `copy`.
+    public var templatesDue: String?
     /// The storage pool that its files are in; nil is the standard one.
     public var pool: String?
     /// True if the next start goes on from the state that the last stop kept.

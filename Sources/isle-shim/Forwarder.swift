@@ -89,12 +89,25 @@ struct Forwarder {
         }
     }
 
+    /// A socket that an ended process has left: nobody takes connections there.
+    private func isStale(_ path: String) -> Bool {
+        guard path.utf8.first != 0x40 else { return false }
+        let attempt = listen.open()
+        if attempt >= 0 { isle_close(attempt) }
+        return attempt == -ECONNREFUSED
+    }
+
     private func makeListener() throws(ShimFailure) -> Int32 {
         var address = try listen.resolved()
         let socket = try check(isle_forward_socket(&address, listen.isDatagram ? 1 : 0), "making a socket")
         // The mode comes with the name: a later change of it could be led to another file.
         _ = isle_umask(Int32(truncatingIfNeeded: 0o777 & ~mode))
-        try check(isle_forward_bind(socket, &address), "listening on " + listen.text)
+        var bound = isle_forward_bind(socket, &address)
+        if bound == -EADDRINUSE, case .unix(let path) = listen.kind, isStale(path) {
+            _ = isle_unlink(path)
+            bound = isle_forward_bind(socket, &address)
+        }
+        try check(bound, "listening on " + listen.text)
         _ = isle_umask(0o022)
         if case .unix(let path) = listen.kind, path.utf8.first != 0x40 {
             try check(isle_socket_owner(path, owner, group), "setting the owner of " + path)

@@ -13,6 +13,7 @@ enum InstanceVolatile {
         keys["volatile.uuid"] = uuid(record.id)
         keys["volatile.uuid.generation"] = uuid(record.id)
         keys["volatile.cloud-init.instance-id"] = uuid(record.id)
+        keys["volatile.apply_template"] = record.templatesDue
         if record.lastUsedAt > 0 {
             keys["volatile.last_state.power"] = view.pid == nil ? "STOPPED" : "RUNNING"
         }

@@ -175,19 +175,12 @@ struct InstanceRoutes: Sendable {
     private func patch(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let patch = try await call.decode(API.InstancePut.self)
-        let record = try await checkPrecondition(call, name).record
-        let config = patch.config.map { changes in
-            record.config.merging(changes.filter { !API.Instance.isShownOnly($0.key) }) { $1 }
-                .filter { !$0.value.isEmpty }
-        }
-        let devices = patch.devices.map { changes in
-            Self.withoutEmpty(record.devices.merging(changes) { $1 }).filter { !$0.value.isEmpty }
-        }
-        _ = try await instances.update(
-            name, project: call.project,
-            UpdateRequest(
-                description: patch.description, config: config, devices: devices, profiles: patch.profiles,
-                ephemeral: patch.ephemeral))
+        try await checkPrecondition(call, name)
+        var request = UpdateRequest(
+            description: patch.description, profiles: patch.profiles, ephemeral: patch.ephemeral)
+        request.configChanges = patch.config?.filter { !API.Instance.isShownOnly($0.key) }
+        request.deviceChanges = patch.devices.map { Self.withoutEmpty($0) }
+        _ = try await instances.update(name, project: call.project, request)
         return try Reply.done()
     }
 

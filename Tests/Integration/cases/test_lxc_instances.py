@@ -342,10 +342,11 @@ def test_empty_and_rebuilt(env):
 
 def test_parallel_operations(env):
     lxc = client(env)
-    env.daemon.isle("create", "busybox", "par", "--", "sleep", "1000")
+    env.daemon.isle("launch", "busybox", "par", "--", "sleep", "1000")
     running = [lxc.popen("query", "-X", "PATCH", "-d", f'{{"config": {{"user.k{n}": "{n}"}}}}', "/1.0/instances/par", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
                for n in range(40)]
     assert [process.wait(60) for process in running] == [0] * 40
+    assert lxc.out("config", "show", "par").count("user.k") == 40
 
 
 def test_proxy_devices_with_a_process(env):
@@ -357,11 +358,11 @@ def test_proxy_devices_with_a_process(env):
         return subprocess.run(netns.command("python3", "-c", code), capture_output=True, text=True, timeout=20).stdout
 
     tcp = f"import socket; s = socket.create_connection(('127.0.0.1', {port}), 5); print(s.recv(100).decode())"
-    server = lxc.popen("exec", "proxied", "--", "tcpsvd", "127.0.0.1", "81", "echo", "answer", stdin=subprocess.DEVNULL,
+    server = lxc.popen("exec", "proxied", "--", "sh", "-c", "while true; do echo answer | nc -l -p 81; done",
+                       stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(0.5)
-        # A server that listens inside on the loopback alone.
         lxc("config", "device", "add", "proxied", "web", "proxy", f"listen=tcp:127.0.0.1:{port}",
             "connect=tcp:127.0.0.1:81", "nat=false")
         assert "answer" in ask(tcp)
