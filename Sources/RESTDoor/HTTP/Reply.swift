@@ -55,14 +55,10 @@ enum Reply {
         }
     }
 
-    static func encode(_ value: some Encodable) throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(value)
-    }
+    static func encode(_ value: some Encodable) throws -> Data { Data(try JSONWriter.encode(value)) }
 
     private static func body(_ value: some Encodable) throws -> ResponseBody {
-        var buffer = ByteBuffer(bytes: try encode(value))
+        var buffer = ByteBuffer(bytes: try JSONWriter.encode(value))
         buffer.writeInteger(UInt8(ascii: "\n"))
         return ResponseBody(byteBuffer: buffer)
     }
@@ -73,7 +69,7 @@ enum ETag {
     /// FNV-1a over the JSON of what a PUT may change.
     static func of(_ value: some Encodable) throws -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in try Reply.encode(value) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for byte in try JSONWriter.encode(value) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         return String(hash, radix: 16)
     }
 }
