@@ -18,7 +18,9 @@ extension InstanceService {
         guard let reference else {
             return try await locks.withLock(actor.id) { try await actor.rebuild(image: nil, reference: nil) }
         }
-        try await services.images.withImage(reference, pull: pull, progress: progress) { image in
+        try await services.images.withImage(
+            reference, project: project, pull: pull, progress: progress
+        ) { image in
             try await self.locks.withLock(actor.id) { try await actor.rebuild(image: image, reference: reference) }
         }
     }
