@@ -95,33 +95,3 @@ public struct VolumeSnapshotRecord: Sendable, Codable, Hashable {
         self.expiresAt = expiresAt
     }
 }
-
-/// A backup of an instance or a volume: one archive file that stands alone.
-public struct BackupRecord: Sendable, Codable, Hashable, Identifiable {
-    /// A random UUID; the file has this name.
-    public let id: String
-    /// `instance/<id>` or `volume/<project>/<pool>/<name>`.
-    public var owner: String
-    public var name: String
-    /// Seconds since 1970.
-    public var createdAt: Double
-    /// Seconds since 1970 at which it is removed by itself; nil: never.
-    public var expiresAt: Double?
-    /// Without snapshots.
-    public var instanceOnly: Bool
-    /// Name of the compression that the file was written with.
-    public var compression: String
-
-    public init(
-        id: String, owner: String, name: String, createdAt: Double, expiresAt: Double? = nil,
-        instanceOnly: Bool = false, compression: String = "gzip"
-    ) {
-        self.id = id
-        self.owner = owner
-        self.name = name
-        self.createdAt = createdAt
-        self.expiresAt = expiresAt
-        self.instanceOnly = instanceOnly
-        self.compression = compression
-    }
-}
