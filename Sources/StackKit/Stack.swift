@@ -1,5 +1,5 @@
 public import CLIKit
-public import WireTypes
+import WireTypes
 
 /// A Compose project, read: what is to exist.
 public struct Stack: Sendable {

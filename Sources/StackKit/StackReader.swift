@@ -1,4 +1,4 @@
-public import WireTypes
+import WireTypes
 
 extension Stack {
     /// Reads a project out of a loaded file.
