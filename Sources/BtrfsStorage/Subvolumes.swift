@@ -38,9 +38,9 @@ struct Subvolumes: TreeMaker {
 
     func limit(_ path: String, bytes: Int64?) async throws {
         if bytes == nil, try await !hasQuotas() { return }
-        if try await !hasQuotas() { try await ProcessRunner.check("btrfs", ["-q", "quota", "enable", "--", pool]) }
+        if try await !hasQuotas() { try await ProcessRunner.check("btrfs", ["-q", "quota", "enable", pool]) }
         try await ProcessRunner.check(
-            "btrfs", ["-q", "qgroup", "limit", bytes.map(String.init) ?? "none", "--", path])
+            "btrfs", ["-q", "qgroup", "limit", "--", bytes.map(String.init) ?? "none", path])
     }
 
     private func hasQuotas() async throws -> Bool {

@@ -77,6 +77,7 @@ public final class FolderPool: StoragePool {
                 case .instance(let id):
                     // Logs and the like of the instance may be in the same folder, and are not the pool's.
                     for name in Self.ownNames { try trash.take("\(id.raw)/\(name)", from: parent) }
+                    if try parent.exists(id.raw), try parent.list(id.raw).isEmpty { try parent.removeDirectory(id.raw) }
                 }
                 let old = stacks.withLock { $0.removeValue(forKey: root) }
                 try sweep(old?.parts ?? [])

@@ -199,7 +199,7 @@ def test_btrfs_pool(env):
 
 def test_volumes(env):
     lxc, isle = Lxc(env), env.daemon.isle
-    lxc("storage", "create", "second", "dir")
+    lxc("storage", "create", "third", "dir")
     lxc("storage", "volume", "create", "default", "data", "user.a=1")
     assert lxc("storage", "volume", "create", "default", "data", check=False).code != 0
     assert lxc("storage", "volume", "create", "default", "bad", "nokey=1", check=False).code != 0
@@ -219,20 +219,20 @@ def test_volumes(env):
     assert read(env, "box", "/data/file") == "one"
     isle("stop", "box")
     lxc("storage", "volume", "detach", "default", "data", "box")
-    lxc("storage", "volume", "copy", "default/data", "second/copied")
+    lxc("storage", "volume", "copy", "default/data", "third/copied")
     lxc("storage", "volume", "copy", "default/data/s", "default/old", "--volume-only")
     lxc("storage", "volume", "rename", "default", "data", "renamed")
-    lxc("storage", "volume", "move", "default/renamed", "second/moved")
-    lxc("storage", "volume", "set", "second", "moved", "user.b=2")
-    assert lxc("storage", "volume", "get", "second", "moved", "user.b").out.strip() == "2"
-    shown = lxc("storage", "volume", "show", "second", "moved").out
+    lxc("storage", "volume", "move", "default/renamed", "third/moved")
+    lxc("storage", "volume", "set", "third", "moved", "user.b=2")
+    assert lxc("storage", "volume", "get", "third", "moved", "user.b").out.strip() == "2"
+    shown = lxc("storage", "volume", "show", "third", "moved").out
     assert "user.a" in shown and "content_type: filesystem" in shown, shown
-    listed = lxc("storage", "volume", "list", "second", "--format", "csv").out
+    listed = lxc("storage", "volume", "list", "third", "--format", "csv").out
     assert "moved/s" in listed and "copied" in listed, listed
-    lxc("storage", "volume", "rename", "second", "moved/s", "moved/t")
-    lxc("storage", "volume", "delete", "second", "moved/t")
-    lxc("storage", "volume", "create", "second", "disk", "--type=block", "size=64MiB")
-    assert "block" in lxc("storage", "volume", "show", "second", "disk").out
+    lxc("storage", "volume", "rename", "third", "moved/s", "moved/t")
+    lxc("storage", "volume", "delete", "third", "moved/t")
+    lxc("storage", "volume", "create", "third", "disk", "--type=block", "size=64MiB")
+    assert "block" in lxc("storage", "volume", "show", "third", "disk").out
     lxc("storage", "volume", "delete", "default", "old")
     env.clear()
-    clear(lxc, "second")
+    clear(lxc, "third")
