@@ -9,9 +9,9 @@ extension VolumeService {
         everything().filter { $0.madeFor == id }.sorted { $0.name < $1.name }
     }
 
-    /// A name as Docker gives to volumes that nobody named.
+    /// A name for a volume that nobody named: random, as Docker does it.
     static func anonymousName() -> String {
-        (0..<4).map { _ in
+        (0..<2).map { _ in
             let digits = String(UInt64.random(in: .min ... .max), radix: 16)
             return String(repeating: "0", count: 16 - digits.utf8.count) + digits
         }.joined()

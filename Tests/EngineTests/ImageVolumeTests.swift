@@ -22,7 +22,7 @@ import Testing
         try await EngineFixture.run { fixture in
             let id = try await fixture.create("db", image: "db")
             let volumes = await fixture.engine.volumes.list()
-            #expect(volumes.count == 2 && volumes.allSatisfy { $0.madeFor == id && $0.name.utf8.count == 64 })
+            #expect(volumes.count == 2 && volumes.allSatisfy { $0.madeFor == id && $0.name.utf8.count == 32 })
             let devices = try await fixture.instances.get("db").record.devices
             #expect(Set(devices.values.compactMap { $0["path"] }) == ["/data", "/var/log"])
             #expect(try await !fixture.exists(folder(fixture, volumes[0].name) + "/content"))
