@@ -7,7 +7,7 @@ def ticks(env):
     return [int(number) for number in re.findall(r"tick (\d+)", env.daemon.isle("logs", "clock").out)]
 
 
-def wait_ticks(env, count, seconds=60):
+def wait_ticks(env, count, seconds=300):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if len(ticks(env)) >= count:
@@ -20,9 +20,9 @@ def test_stop_keeps_memory(env):
     env.need("kernel")
     isle = env.daemon.isle
     script = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.5; done"
-    isle("launch", "--vm", "busybox", "clock", "-m", "256MiB", "--", "sh", "-c", script, timeout=90)
+    isle("launch", "--vm", "busybox", "clock", "-m", "256MiB", "--", "sh", "-c", script, timeout=300)
     wait_ticks(env, 4)
-    isle("stop", "--stateful", "clock", timeout=90)
+    isle("stop", "--stateful", "clock", timeout=300)
     env.daemon.wait_status("clock", "Stopped")
     assert any(item["name"] == "clock" and item["stateful"] for item in env.daemon.json("list"))
     state = next((env.daemon.state / "instances").rglob("memory.state"))
@@ -31,13 +31,13 @@ def test_stop_keeps_memory(env):
     # A daemon that was away meanwhile changes nothing.
     env.daemon.stop()
     env.daemon.start()
-    isle("start", "clock", timeout=90)
+    isle("start", "clock", timeout=300)
     after = wait_ticks(env, before + 3)
     assert after == list(range(1, len(after) + 1)), f"it counts on, and does not begin anew: {after}"
     assert not state.exists(), "a state is used once"
-    isle("stop", "--stateful", "clock", timeout=90)
+    isle("stop", "--stateful", "clock", timeout=300)
     before = len(ticks(env))
-    isle("start", "--stateless", "clock", timeout=90)
+    isle("start", "--stateless", "clock", timeout=300)
     again = wait_ticks(env, before + 2)
     assert again.count(1) == 2, f"without its state it begins anew: {again}"
     assert not list((env.daemon.state / "instances").rglob("memory.state"))
