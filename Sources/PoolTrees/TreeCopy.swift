@@ -1,3 +1,4 @@
+import Glibc
 import LinuxHost
 import Model
 
@@ -28,6 +29,7 @@ public struct FolderTrees: TreeMaker {
 
     public func remove(_ path: String) async throws {
         let (parent, name) = Self.split(path)
+        guard access(parent, F_OK) == 0 else { return }
         try await runBlocking { try RootDirectory(path: parent).removeTree(name) }
     }
 
