@@ -11,11 +11,8 @@ def fine(env):
 
 def test_names_that_mean_something_else(env):
     isle = env.daemon.isle
-    for name in ("a\nb", "-rf", "../../etc", "a/b", ".", "..", "", "a" * 300, "wеb", "a b", "$(id)", "a;b", "a\x1b[31m"):
+    for name in ("a\nb", "-rf", "../../etc", "a/b", ".", "..", "a" * 300, "wеb", "a b", "$(id)", "a;b", "a\x1b[31m"):
         result = isle("create", f"--name={name}", "busybox", "true", check=False)
-        if name == "":
-            isle("delete", result.out.strip())
-            continue
         assert result.code != 0 and result.out == "", (name, result)
         assert result.err.count("\n") == 1 and "\x1b" not in result.err, (name, result)
     for volume in ("..:/x", "-v:/x", "a\nb:/x"):
@@ -130,7 +127,7 @@ def test_module_that_recurses_or_follows_links(env):
     env.need("wasm")
     isle, guest = env.daemon.isle, str(env.wasm)
     deep = isle("run", "--rm", guest, "recurse", check=False)
-    assert deep.code == 134 and "exhausted" in deep.err, deep
+    assert deep.code == 134 and "wasm trap" in deep.err, deep
     folder = env.folder / "with-link"
     folder.mkdir(exist_ok=True)
     (env.folder / "outside").write_text("secret\n")
