@@ -127,7 +127,7 @@ public struct Spool: Sendable {
     }
 
     /// Removes the folder with all files in it.
-    func removeAll() async {
+    public func removeAll() async {
         await runBlocking {
             // What is left here is removed at the next start.
             try? RootDirectory(path: String(folder[..<(folder.lastIndex(of: "/") ?? folder.startIndex)])).removeTree(
