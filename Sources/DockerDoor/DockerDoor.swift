@@ -53,6 +53,7 @@ public struct DockerDoor: Sendable {
         ExecRoutes(door: parts).add(to: &table)
         ImageRoutes(door: parts).add(to: &table)
         ImageTransferRoutes(door: parts).add(to: &table)
+        BuildRoutes(door: parts).add(to: &table)
         NetworkRoutes(door: parts).add(to: &table)
         VolumeRoutes(door: parts).add(to: &table)
         SwarmRoutes().add(to: &table)

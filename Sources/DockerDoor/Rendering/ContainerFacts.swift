@@ -99,7 +99,7 @@ struct ContainerFacts: Sendable {
     }
 
     /// `healthy`, `unhealthy`, `starting`, or `none` without a check.
-    var health: String { "none" }
+    var health: String { record.health?.status.rawValue ?? "none" }
 
     private var healthSuffix: String {
         health == "none" ? "" : health == "starting" ? " (health: starting)" : " (\(health))"

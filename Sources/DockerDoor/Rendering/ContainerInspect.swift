@@ -41,7 +41,7 @@ struct ContainerInspect {
         let state = facts.state
         let exit = record.lastExit
         let isRunning = state == "running" || state == "paused" || state == "restarting"
-        return [
+        let json: JSON = [
             "Status": .string(state), "Running": .bool(isRunning), "Paused": .bool(state == "paused"),
             "Restarting": .bool(state == "restarting"), "OOMKilled": .bool(exit?.outOfMemory ?? false),
             "Dead": .bool(state == "dead"), "Pid": .integer(Int64(facts.view.pid ?? 0)),
@@ -49,6 +49,20 @@ struct ContainerInspect {
             "StartedAt": .string(record.lastUsedAt > 0 ? Timestamp.text(record.lastUsedAt) : Self.never),
             "FinishedAt": .string(exit.map { Timestamp.text($0.finishedAt) } ?? Self.never),
         ]
+        guard let health = record.health else { return json }
+        return json.merging([
+            "Health": [
+                "Status": .string(health.status.rawValue), "FailingStreak": .integer(Int64(health.failingStreak)),
+                "Log": .array(
+                    health.log.map { result in
+                        [
+                            "Start": .string(Timestamp.text(result.startedAt)),
+                            "End": .string(Timestamp.text(result.endedAt)),
+                            "ExitCode": .integer(Int64(result.exitCode)), "Output": .string(result.output),
+                        ]
+                    }),
+            ]
+        ])
     }
 
     static let never = "0001-01-01T00:00:00Z"

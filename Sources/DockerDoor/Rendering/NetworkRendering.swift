@@ -26,7 +26,8 @@ enum NetworkRendering {
                     ]))
         }
         return base(name, id: ContainerID.of(name: spec.name), driver: "bridge").merging([
-            "EnableIPv4": .bool(spec.ipv4 != nil), "EnableIPv6": .bool(spec.ipv6 != nil),
+            "Internal": .bool(spec.isInternal ?? false), "EnableIPv4": .bool(spec.ipv4 != nil),
+            "EnableIPv6": .bool(spec.ipv6 != nil),
             "IPAM": ["Driver": "default", "Options": nil, "Config": .array(pools)], "Containers": .object(members),
             "Options": [
                 "com.docker.network.bridge.name": .string(spec.bridge),

@@ -20,7 +20,6 @@ struct ImageRoutes: Sendable {
         table.add(.post, "/images/*name/tag") { try await tag($0) }
         table.add(.delete, "/images/*name") { try await delete($0) }
         table.add(.get, "/distribution/*name/json") { try await distribution($0) }
-        table.add(.post, "/build/prune") { _ in DockerReply.json(["CachesDeleted": nil, "SpaceReclaimed": 0]) }
     }
 
     private static let filterNames: Set<String> = [

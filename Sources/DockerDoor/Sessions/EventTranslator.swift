@@ -54,6 +54,9 @@ actor EventTranslator {
         case "instance-paused": publish(event, "container", "pause", full, attributes)
         case "instance-resumed": publish(event, "container", "unpause", full, attributes)
         case "instance-updated": publish(event, "container", "update", full, attributes)
+        case "instance-health-status":
+            let status = event.context["status"]?.string ?? ""
+            publish(event, "container", "health_status: \(status)", full, attributes)
         case "instance-renamed":
             attributes["name"] = name
             attributes["oldName"] = "/" + (event.context["old_name"]?.string ?? "")

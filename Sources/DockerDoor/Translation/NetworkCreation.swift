@@ -47,9 +47,7 @@ struct NetworkCreation {
             name: name, bridge: bridge, ipv4: ipv4, ipv4NAT: translates, ipv6: ipv6, ipv6NAT: translates, mtu: mtu)
         let labels = try body.texts("Labels").map { ("user.\($0.key)", $0.value) }
         if !labels.isEmpty { spec.userKeys = Dictionary(labels) { $1 } }
-        if try body.bool("Internal") {
-            throw EngineError(.unsupported, "internal networks are not offered by this engine")
-        }
+        if try body.bool("Internal") { spec.isInternal = true }
         self.spec = spec
     }
 

@@ -7,12 +7,7 @@ enum RegistryAuth {
     /// nil if there are none.
     static func credentials(_ header: String?) throws -> RegistryCredentials? {
         guard let header, !header.isEmpty else { return nil }
-        var text = header.replacing("-", with: "+").replacing("_", with: "/")
-        while text.utf8.count % 4 != 0 { text += "=" }
-        guard let data = Data(base64Encoded: text), let json = try? JSONParser.parse(data) else {
-            throw EngineError(.invalidArgument, "invalid X-Registry-Auth header")
-        }
-        let fields = try Fields(json)
+        let fields = try Fields(decode(header))
         guard let username = try fields.text("username") else {
             guard try fields.text("identitytoken") == nil, try fields.text("registrytoken") == nil else {
                 throw EngineError(
@@ -22,5 +17,26 @@ enum RegistryAuth {
             return nil
         }
         return RegistryCredentials(username: username, password: try fields.string("password") ?? "")
+    }
+
+    /// `X-Registry-Config`: the same for several registries, by name.
+    static func all(_ header: String?) throws -> [String: RegistryCredentials] {
+        guard let header, !header.isEmpty else { return [:] }
+        var found: [String: RegistryCredentials] = [:]
+        for (name, fields) in try Fields(["all": try decode(header)]).map("all") {
+            guard let username = try fields.text("username") else { continue }
+            let registry = name.contains("index.docker.io") ? "docker.io" : name
+            found[registry] = RegistryCredentials(username: username, password: try fields.string("password") ?? "")
+        }
+        return found
+    }
+
+    private static func decode(_ header: String) throws -> JSON {
+        var text = header.replacing("-", with: "+").replacing("_", with: "/")
+        while text.utf8.count % 4 != 0 { text += "=" }
+        guard let data = Data(base64Encoded: text), let json = try? JSONParser.parse(data) else {
+            throw EngineError(.invalidArgument, "the registry credentials of the request are malformed")
+        }
+        return json
     }
 }
