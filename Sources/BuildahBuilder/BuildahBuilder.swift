@@ -134,7 +134,8 @@ public final class BuildahBuilder: ImageBuilder {
         let file = try Dockerfile(
             String(decoding: bytes, as: UTF8.self), values: request.arguments, target: request.target)
         var arguments = [
-            "build", "--isolation", "chroot", "--format", "docker", "--layers", "--pull=never", "--signature-policy",
+            "build", "--isolation", "chroot", "--identity-label=false", "--format", "docker", "--layers",
+            "--pull=never", "--signature-policy",
             "\(sandbox.shown)/policy.json", "--iidfile", "\(shown)/out/id", "--file", "\(shown)/Dockerfile",
         ]
         var names: [String: String] = [:]

@@ -66,7 +66,7 @@ public struct BuildService: Sendable {
                 })
             let record = try await images.add(
                 incoming, references: references, ImageAddition(project: project), progress: { _ in })
-            output("Successfully built \(record.configDigest.dropFirst("sha256:".utf8.count).prefix(12))")
+            output("Successfully built \(record.digest.dropFirst("sha256:".utf8.count).prefix(12))")
             for reference in references { output("Successfully tagged \(reference)") }
             return Outcome(image: record, references: references)
         }

@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import time
 
 from isletest import host
@@ -121,3 +122,32 @@ def test_commit(env):
     assert changes[:-1] == ["C /etc", "D /etc/group", "A /made"], changes
     env.daemon.isle("delete", "-f", "com")
     env.daemon.isle("image", "rm", "committed:1")
+
+
+def test_docker_builds_and_commits(env):
+    need(env)
+    if not shutil.which("docker"):
+        raise Skip("no docker client")
+    sockets = list(env.daemon.run_dir.glob("docker*.sock*"))
+    if not sockets:
+        raise Skip("the daemon under test has no socket for Docker clients")
+    folder = context(env, "docker", "ARG X=1\nFROM busybox\nARG X\nRUN echo $X >/x\nLABEL a=b\n")
+
+    def docker(*arguments, check=True):
+        done = subprocess.run(["docker", "-H", f"unix://{sockets[0]}", *arguments], capture_output=True, text=True,
+                              env={**os.environ, "DOCKER_BUILDKIT": "0"}, timeout=120)
+        assert not check or done.returncode == 0, done
+        return done
+
+    built = docker("build", "-t", "fromdocker:1", "--build-arg", "X=7", str(folder)).stdout
+    assert "Successfully built " in built and "Successfully tagged " in built and "Step 1/4 : FROM busybox" in built, built
+    assert docker("run", "--rm", "fromdocker:1", "cat", "/x").stdout == "7\n"
+    failed = docker("build", str(context(env, "docker2", "FROM busybox\nRUN exit 3\n")), check=False)
+    assert failed.returncode != 0 and "exit status 3" in failed.stderr, failed
+    docker("run", "-d", "--name", "dc", "busybox", "sleep", "1000")
+    docker("exec", "dc", "touch", "/new")
+    assert docker("diff", "dc").stdout == "A /new\n"
+    docker("commit", "-m", "m", "dc", "committed:2")
+    assert docker("run", "--rm", "committed:2", "ls", "/new").stdout == "/new\n"
+    docker("rm", "-f", "dc")
+    docker("rmi", "committed:2", "fromdocker:1")

@@ -77,7 +77,7 @@ def test_a_unified_tarball_in_and_out_again(env):
     out = lxc.out("image", "import", path, "--alias", "uni", "note=mine")
     assert sha256(path) in out, out
     assert "uni" in lxc.out("image", "list", "uni", "-f", "csv", "-c", "l")
-    assert lxc.out("image", "list", "property.os=Busybox", "-f", "csv", "-c", "f").strip() == sha256(path)[:12]
+    assert lxc.out("image", "list", "os=Busybox", "-f", "csv", "-c", "f").strip() == sha256(path)[:12]
     info = lxc.out("image", "info", "uni")
     assert "release: 1.0" in info and "Created: 2023/11/14" in info and "note: mine" in info, info
     lxc("image", "export", "uni", env.folder / "out")
