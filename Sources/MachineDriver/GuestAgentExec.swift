@@ -54,7 +54,9 @@ struct GuestAgentStart: Sendable {
         if let input { command["input-data"] = .string(Data(input).base64EncodedString()) }
         let answer: JSONValue
         do {
-            answer = try await client.execute("guest-exec", command, patience: .seconds(30))
+            // Much input takes its time over the port; else silence means that there is no agent.
+            answer = try await client.execute(
+                "guest-exec", command, patience: input == nil ? .seconds(5) : .seconds(30))
         } catch let error as EngineError where error.code == .internal {
             // GLib's words for what execve(2) says.
             let name = Names.quoted(program)
