@@ -7,7 +7,7 @@ extension API {
         public var instance: Instance
 
         private enum CodingKeys: String, CodingKey {
-            case name, status, type, kind, exit, addresses, ports
+            case name, status, type, kind, exit, addresses, ports, health
             case createdAt = "created_at"
             case imageReference = "image_reference"
         }
@@ -26,6 +26,7 @@ extension API {
             instance.exit = try container.decodeIfPresent(InstanceExit.self, forKey: .exit)
             instance.addresses = try container.decodeIfPresent([String].self, forKey: .addresses)
             instance.ports = try container.decodeIfPresent([PublishedPort].self, forKey: .ports)
+            instance.health = try container.decodeIfPresent(InstanceHealth.self, forKey: .health)
             self.instance = instance
         }
 
@@ -40,6 +41,10 @@ extension API {
             try container.encodeIfPresent(instance.exit, forKey: .exit)
             try container.encodeIfPresent(instance.addresses, forKey: .addresses)
             try container.encodeIfPresent(instance.ports, forKey: .ports)
+            // The results of the tests are no part of a table.
+            var health = instance.health
+            health?.log = []
+            try container.encodeIfPresent(health, forKey: .health)
         }
     }
 }
