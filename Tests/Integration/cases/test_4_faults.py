@@ -17,7 +17,7 @@ COUNT = "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.02; done"
 
 def counted(env, name):
     """The numbers that a counting instance has in its log; those of a console stand among other lines."""
-    numbers = [int(found) for found in re.findall(r"^line (\d+)\r?$", env.daemon.isle("logs", name).out, re.M)]
+    numbers = [int(found) for found in re.findall(r"line (\d+)\r?$", env.daemon.isle("logs", name).out, re.M)]
     assert numbers == list(range(len(numbers))), f"the log of {name} has gaps: {numbers[:50]}"
     return len(numbers)
 
