@@ -9,7 +9,7 @@ from isletest.runner import Skip
 HTTPS = "127.0.0.1:18444"
 TOOLS = pathlib.Path("/var/tmp/isle-schemathesis")
 # What would take the listener or the client's own certificate away, fetch from the network, or wait for long.
-EXCLUDED = ("^/1.0$|^/1.0/(images|kernels|certificates|storage-pools|instances|containers|virtual-machines)"
+EXCLUDED = ("^/1.0$|^/1.0/(images|kernels|certificates|builds?|containers|virtual-machines)"
             "|/wait$|/websocket$|/events$|openapi.json")
 SETTINGS = """
 [checks.not_a_server_error]
