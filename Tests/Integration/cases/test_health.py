@@ -58,7 +58,7 @@ def test_start_period_and_actions(env):
     launch(env, "early", "false", "--health-start-period", "1h", "--health-start-interval", "50ms", "--health-retries", "1")
     time.sleep(1)
     assert health(env, "early")["status"] == "starting" and health(env, "early")["log"], health(env, "early")
-    launch(env, "again", "test ! -e /tmp/bad", "--health-retries", "1", "--health-on-failure", "restart")
+    launch(env, "again", "test ! -e /tmp/bad", "--health-retries", "1", "--health-on-failure", "restart", "--stop-timeout", "1")
     wait_health(env, "again", "healthy")
     first = isle("exec", "again", "--", "cat", "/proc/1/stat").out.split()[21]
     isle("exec", "again", "touch", "/tmp/bad")
