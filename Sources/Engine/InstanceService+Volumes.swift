@@ -2,7 +2,7 @@ import DriverKit
 import Model
 import StateStore
 
-// Volumes that an instance has because its image says so (VOLUME of a Dockerfile).
+// What an instance has because its image says so: a shell, and volumes (VOLUME of a Dockerfile).
 extension InstanceService {
     /// Gives the record a device for each volume of the image that no device of the user's takes the place of, and the
     /// volumes that are to be made.
@@ -42,5 +42,15 @@ extension InstanceService {
         for volume in own where !used.contains(volume.name) {
             try await services.volumes.delete(volume.name, project: volume.project, pool: volume.pool)
         }
+    }
+
+    /// An application made from a userland image, without a command of its own, runs a shell with a terminal.
+    func giveShell(_ record: inout InstanceRecord, _ image: ImageRecord) {
+        guard record.kind == .application, image.hasInit, record.config["oci.cmd"] == nil,
+            record.config["oci.entrypoint"] == nil
+        else { return }
+        record.config["oci.entrypoint"] = #"["/bin/sh"]"#
+        record.config["oci.tty"] = "true"
+        record.config["oci.stdin"] = "true"
     }
 }

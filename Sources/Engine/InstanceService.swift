@@ -218,16 +218,6 @@ public actor InstanceService {
         _ = try parts.driver(for: record.kind)
     }
 
-    /// An application made from a userland image, without a command of its own, runs a shell with a terminal.
-    private func giveShell(_ record: inout InstanceRecord, _ image: ImageRecord) {
-        guard record.kind == .application, image.hasInit, record.config["oci.cmd"] == nil,
-            record.config["oci.entrypoint"] == nil
-        else { return }
-        record.config["oci.entrypoint"] = #"["/bin/sh"]"#
-        record.config["oci.tty"] = "true"
-        record.config["oci.stdin"] = "true"
-    }
-
     private func makeFolders(_ id: InstanceID) throws {
         for path in [parts.layout.state(of: id), parts.layout.state(of: id) + "/logs"] {
             try Folders.make(path, mode: 0o711)
