@@ -117,8 +117,7 @@ import Testing
     @Test func attemptsAreBounded() {
         var limiter = AttemptLimiter(limit: 2, window: 60)
         for _ in 0..<2 { limiter.failed("a", now: 0) }
-        #expect(!limiter.mayTry("a", now: 1))
-        #expect(limiter.mayTry("b", now: 1))
-        #expect(limiter.mayTry("a", now: 61))
+        let answers = [limiter.mayTry("a", now: 1), limiter.mayTry("b", now: 1), limiter.mayTry("a", now: 61)]
+        #expect(answers == [false, true, true])
     }
 }
