@@ -1,5 +1,6 @@
 import ArgumentParser
 import CHost
+import DockerDoor
 import DoorKit
 import Engine
 import Glibc
