@@ -305,11 +305,6 @@ struct VerbTests {
         }
         #expect(try isle("info web --format yaml", answers: answers).result.output.contains("state:\n  cpu:\n"))
     }
-}
-
-extension Substring {
-    /// With a space in place of each `␣`.
-    fileprivate func replacing(_ mark: Character) -> String { String(map { $0 == mark ? " " : $0 }) }
 
     @Test func warningsOfAnOperationAreShown() throws {
         let answers = ["PUT /1.0/instances/vm/state": #"async:{"warnings":["it runs without KVM","\u001b[31m"]}"#]
@@ -317,4 +312,9 @@ extension Substring {
         #expect(result.status == 0 && result.output == "vm\n")
         #expect(result.error == "warning: it runs without KVM\nwarning: \\u{1B}[31m\n", "\(result.error)")
     }
+}
+
+extension Substring {
+    /// With a space in place of each `␣`.
+    fileprivate func replacing(_ mark: Character) -> String { String(map { $0 == mark ? " " : $0 }) }
 }

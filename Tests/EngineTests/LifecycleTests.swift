@@ -158,10 +158,10 @@ import Testing
         try await EngineFixture.run { fixture in
             for round in 0..<10 {
                 let id = try await fixture.create("web")
-                async let started: Void = fixture.instances.start("web")
+                async let started = fixture.instances.start("web")
                 if round % 2 == 0 { await Task.yield() }
                 try await fixture.instances.delete("web", force: true)
-                do { try await started } catch let error as EngineError { #expect(error.code == .notFound) }
+                do { _ = try await started } catch let error as EngineError { #expect(error.code == .notFound) }
                 fixture.expectNoRun(id)
                 #expect(await fixture.instances.list().isEmpty)
             }

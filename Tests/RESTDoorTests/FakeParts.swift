@@ -32,6 +32,11 @@ struct FakeNetwork: NetworkDriver {
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {}
     func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String { "tap0" }
     func disconnect(_ endpoint: NetworkEndpoint) async throws {}
+    func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws {}
+    func freeSubnets(avoiding taken: [String]) async throws -> (ipv4: String, ipv6: String) {
+        ("10.98.0.1/24", "fd98::1/64")
+    }
+    func freePort(_ address: String, _ transport: PortMapping.Transport) async throws -> UInt16 { 40000 }
     func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws {}
     func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters? { nil }
     func leases(_ network: NetworkSpec) async throws -> [DriverKit.NetworkLease] { [] }
