@@ -159,8 +159,8 @@ struct VerbTests {
             push.requests == ["POST /1.0/images/alpine/push"] && push.bodies[0]["reference"] == "localhost:5000/a:1")
         #expect(push.bodies[0]["username"] == "me" && push.bodies[0]["password"] == "secret")
         #expect(!push.result.output.contains("secret") && !push.result.error.contains("secret"))
-        let tag = try isle("image tag alpine x:1", answers: ["POST /1.0/images/aliases": "null"])
-        #expect(tag.bodies[0]["name"] == "x:1" && tag.bodies[0]["target"] == "alpine")
+        let tag = try isle("image tag alpine x:1", answers: ["POST /1.0/images/alpine/references": "null"])
+        #expect(tag.requests == ["POST /1.0/images/alpine/references"] && tag.bodies[0]["name"] == "x:1")
         #expect(try isle("image rm docker.io/a/b").requests == ["DELETE /1.0/images/docker.io%2Fa%2Fb"])
         let prune = try isle(
             "image prune -a",
@@ -188,7 +188,7 @@ struct VerbTests {
     }
 
     @Test func filesAreUploadedAndThenUsed() throws {
-        let path = "/tmp/isle-client-test-\(getpid())-\(UInt32.random(in: .min ... .max)).wasm"
+        let path = "/tmp/isle-client-test-\(getpid())-\(UInt32.random(in: .min ... .max)).tar"
         let descriptor = open(path, O_WRONLY | O_CREAT, 0o600)
         _ = write(descriptor, "module", 6)
         close(descriptor)
@@ -199,6 +199,14 @@ struct VerbTests {
         let launch = try isle("launch \(path) m", answers: answers)
         #expect(launch.requests == ["POST /1.0/images", "POST /1.0/instances"] && launch.result.output == "m\n")
         #expect(launch.bodies[0] == "module" && launch.bodies[1]["source"]?["reference"] == "feed")
+        // A module is sent only if the daemon does not know its content.
+        let module = String(path.dropLast(4)) + ".wasm"
+        #expect(Glibc.rename(path, module) == 0)
+        defer { unlink(module) }
+        let known = try isle("launch \(module) m", answers: answers)
+        #expect(known.requests == ["POST /1.0/instances"] && known.result.output == "m\n")
+        let digest = "content:sha256:120970d812836f19888625587a4606a5ad23cef31c8684e601771552548fc6b9"
+        #expect(known.bodies[0]["source"]?["reference"] == .string(digest))
         let missing = try isle("launch ./isle-client-test-nothing.tar")
         #expect(missing.result.status == 1 && missing.requests.isEmpty)
     }

@@ -66,7 +66,9 @@ private func facts() -> SpecFacts {
     @Test func hostNetworkHasNoNamespaceAndTheHostsSysfs() throws {
         var facts = facts()
         facts.networkNamespace = nil
-        let spec = try SpecGenerator.spec(plan(), facts)
+        var plan = try plan()
+        plan.network = .host
+        let spec = try SpecGenerator.spec(plan, facts)
         #expect(!spec.linux.namespaces.contains { $0.type == "network" })
         #expect(spec.linux.sysctl == nil)
         let sysfs = try #require(spec.mounts.first { $0.destination == "/sys" })

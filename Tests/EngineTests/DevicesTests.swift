@@ -25,7 +25,7 @@ import Testing
 
     static let refusals: [Refusal] =
         [
-            Refusal(keys: [:], named: "type"), Refusal(keys: ["type": "gpu"], named: "gpu"),
+            Refusal(keys: [:], named: "type"), Refusal(keys: ["type": "floppy"], named: "floppy"),
             Refusal(keys: ["type": ""], named: "type"),
         ]
         + changed(nic, "network", nil) + changed(nic, "nictype", "macvlan", "")
@@ -44,13 +44,13 @@ import Testing
         + changed(
             proxy, "listen", nil, "", "80", "tcp:80", "tcp:127.0.0.1:65536", "tcp:127.0.0.1:-1",
             "sctp:127.0.0.1:80", "tcp:localhost:80", "tcp:a:b:80", "tcp::80")
-        + changed(proxy, "connect", nil, "udp:127.0.0.1:80", "tcp:127.0.0.1:0", "unix:/run/x")
+        + changed(proxy, "connect", nil, "udp:127.0.0.1:80", "tcp:127.0.0.1:0", "sctp:127.0.0.1:80")
         + changed(proxy, "unknown", "1")
 
     @Test(arguments: refusals)
     func everyRefusalNamesDeviceAndKey(_ refusal: Refusal) throws {
         let error = #expect(throws: EngineError.self) { try Devices(["dev0": refusal.keys]) }
-        #expect(error?.code == (refusal.named == "gpu" || refusal.keys["type"] == "" ? .unsupported : .invalidArgument))
+        #expect(error?.code == (refusal.named == "floppy" || refusal.keys["type"] == "" ? .unsupported : .invalidArgument))
         #expect(error?.message.contains("'dev0'") == true)
         #expect(error?.message.contains(refusal.named) == true)
     }

@@ -238,6 +238,7 @@ struct OverlayStorageTests {
                 try tar.add(TarEntry(.file, path: "file"), content: [1])
             }
             let upper = try store.layer { tar in
+                try tar.add(TarEntry(.directory, path: "srv", permissions: 0o750, user: 7, group: 8), content: [])
                 try tar.add(TarEntry(.file, path: "srv/.wh.gone"), content: [])
                 try tar.add(TarEntry(.file, path: "srv/new"), content: [4])
                 try tar.add(TarEntry(.symbolicLink, path: "link", linkTarget: "/srv"), content: [])

@@ -149,7 +149,7 @@ struct ResourceRouteTests {
             #expect(try await door.call("GET", "\(root)/data/state").metadata["usage"]?["used"] == 4096)
             #expect(try await door.call("GET", "/1.0/storage-pools?recursion=1").metadata.arrayValue?.count == 1)
             #expect(try await door.call("GET", "/1.0/storage-pools/none").status == 404)
-            #expect(try await door.call("GET", "/1.0/storage-pools/default/volumes/image").status == 404)
+            #expect(try await door.call("GET", "/1.0/storage-pools/default/volumes/nonsense").status == 404)
             #expect(
                 try await door.call("GET", "/1.0/storage-pools/default/resources").metadata["space"]?["total"]?.intValue
                     ?? 0 > 0)

@@ -18,6 +18,7 @@ import WireTypes
               <<: [*one, *base]
               c: |
                 line
+            last: 1
             """)
         #expect(value["one"] == ["a": 1, "b": "own"])
         #expect(value["many"] == ["a": 1, "b": "own", "c": "line\n"])

@@ -119,7 +119,7 @@ struct ImageFileRoutes: Sendable {
     private func upload(_ call: Call) async throws -> Response {
         let headers = ImageUploadHeaders(call)
         let file = try Spool(
-            directory: door.engine.layout.temporary, name: headers[API.ImageUploadHeader.filename],
+            directory: door.engine.layout.temporary, name: headers.filename,
             format: headers[API.ImageUploadHeader.format])
         do {
             try await file.fill(call.request.body)
