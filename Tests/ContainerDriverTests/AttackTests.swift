@@ -60,6 +60,8 @@ import Testing
             let handle = try await fixture.driver.create(plan)
             try await handle.start()
             let pid = try #require(await handle.pid)
+            // While it makes its pipe the shell has that open too.
+            while !fixture.log(plan).contains("/busybox") { try await Task.sleep(for: .milliseconds(5)) }
             #expect(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").sorted() == ["0", "1", "2"])
             let inner = try await handle.run(["ls", "/proc/self/fd"])
             #expect(inner.output == "0\n1\n2\n3\n")

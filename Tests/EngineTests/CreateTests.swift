@@ -138,7 +138,8 @@ import Testing
             let record = try await fixture.instances.get("web").record
             #expect(chosen(record.config) == ["limits.memory": "64MiB"])
             #expect(record.description == "")
-            #expect(try await fixture.store.instances().records.map { chosen($0.config) } == [["limits.memory": "64MiB"]])
+            #expect(
+                try await fixture.store.instances().records.map { chosen($0.config) } == [["limits.memory": "64MiB"]])
             #expect(try fixture.handle(id).currentLimits.memory == 64 << 20)
         }
     }

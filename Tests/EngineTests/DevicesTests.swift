@@ -50,7 +50,8 @@ import Testing
     @Test(arguments: refusals)
     func everyRefusalNamesDeviceAndKey(_ refusal: Refusal) throws {
         let error = #expect(throws: EngineError.self) { try Devices(["dev0": refusal.keys]) }
-        #expect(error?.code == (refusal.named == "floppy" || refusal.keys["type"] == "" ? .unsupported : .invalidArgument))
+        #expect(
+            error?.code == (refusal.named == "floppy" || refusal.keys["type"] == "" ? .unsupported : .invalidArgument))
         #expect(error?.message.contains("'dev0'") == true)
         #expect(error?.message.contains(refusal.named) == true)
     }

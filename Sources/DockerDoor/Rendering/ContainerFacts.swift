@@ -143,15 +143,30 @@ struct ContainerFacts: Sendable {
         if mode == "host" || mode == "none" {
             return .object([JSON.Member(key: mode, value: Self.noEndpoint(mode))])
         }
-        return .object(
-            view.endpoints.map { endpoint in
-                JSON.Member(key: names.dockerName(endpoint.network), value: self.endpoint(endpoint))
-            })
+        let reserved = view.endpoints.map { endpoint in
+            JSON.Member(key: names.dockerName(endpoint.network), value: self.endpoint(endpoint))
+        }
+        // Before its first start a container has no addresses yet, but it is on its networks.
+        let waiting = view.expanded.devices.values.compactMap { device -> JSON.Member? in
+            guard device["type"] == "nic", let network = device["network"] ?? device["parent"],
+                !view.endpoints.contains(where: { $0.network == network })
+            else { return nil }
+            let aliases = (device["aliases"] ?? "").split(separator: ",").map(String.init)
+            return JSON.Member(key: names.dockerName(network), value: Self.noEndpoint(network, shown(aliases, network)))
+        }
+        return .object(reserved + waiting.sorted { $0.key < $1.key })
     }
 
-    private static func noEndpoint(_ name: String) -> JSON {
+    /// Aliases on a network of the user's own, with the short id among them, by which Compose finds that it is
+    /// connected as it wants; the standard network has none.
+    private func shown(_ aliases: [String], _ network: String) -> [String]? {
+        network == names.standard ? nil : aliases + [ContainerID.short(record.id)].filter { !aliases.contains($0) }
+    }
+
+    private static func noEndpoint(_ name: String, _ aliases: [String]? = nil) -> JSON {
         [
-            "IPAMConfig": nil, "Links": nil, "Aliases": nil, "MacAddress": "", "DriverOpts": nil,
+            "IPAMConfig": nil, "Links": nil, "Aliases": aliases.map { .strings($0) } ?? .null, "MacAddress": "",
+            "DriverOpts": nil,
             "NetworkID": .string(ContainerID.of(name: name)), "EndpointID": "", "Gateway": "", "IPAddress": "",
             "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": nil,
         ]
@@ -172,7 +187,7 @@ struct ContainerFacts: Sendable {
         let dns = [record.name] + endpoint.aliases + [ContainerID.short(record.id)]
         return [
             "IPAMConfig": fixed.isEmpty ? .null : .object(fixed), "Links": nil,
-            "Aliases": isOwn ? .strings(endpoint.aliases) : nil,
+            "Aliases": shown(endpoint.aliases, endpoint.network).map { .strings($0) } ?? .null,
             "MacAddress": .string(runs ? endpoint.mac : ""), "DriverOpts": nil, "GwPriority": 0,
             "NetworkID": .string(ContainerID.of(name: endpoint.network)),
             "EndpointID": .string(runs ? ContainerID.of(name: endpoint.network + "/" + id) : ""),

@@ -29,11 +29,15 @@ enum NetworkRendering {
             "Internal": .bool(spec.isInternal ?? false), "EnableIPv4": .bool(spec.ipv4 != nil),
             "EnableIPv6": .bool(spec.ipv6 != nil),
             "IPAM": ["Driver": "default", "Options": nil, "Config": .array(pools)], "Containers": .object(members),
-            "Options": [
-                "com.docker.network.bridge.name": .string(spec.bridge),
-                "com.docker.network.driver.mtu": .string("\(spec.mtu ?? 1500)"),
-            ], "Labels": .map(labels(spec)),
+            "Options": .map(options(spec)), "Labels": .map(labels(spec)),
         ])
+    }
+
+    /// What was asked for and no more: Compose makes a network anew that shows options which its file does not have.
+    private static func options(_ spec: NetworkSpec) -> [String: String] {
+        var options: [String: String] = [:]
+        if let mtu = spec.mtu { options["com.docker.network.driver.mtu"] = "\(mtu)" }
+        return options
     }
 
     static func labels(_ spec: NetworkSpec) -> [String: String] {

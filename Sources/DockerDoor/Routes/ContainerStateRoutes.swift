@@ -169,7 +169,7 @@ struct ContainerStateRoutes: Sendable {
         guard asked.allSatisfy({ $0.utf8.allSatisfy { $0 > 32 && $0 < 127 } }) else {
             throw EngineError(.invalidArgument, "the arguments for ps are malformed")
         }
-        let pids = Set(try await instances.processes(view.record.name).map(String.init))
+        let pids = Set(try await instances.processes(view.record.name).map { String($0) })
         let result = try await ProcessRunner.run("ps", asked)
         let lines = String(decoding: result.output, as: UTF8.self).split(separator: "\n")
         let titles = (lines.first ?? "").split(separator: " ").map(String.init)

@@ -97,7 +97,8 @@ struct CreateTranslation {
         }
         if body.tty { config["oci.tty"] = "true" }
         if body.openStdin { config["oci.stdin"] = "true" }
-        if body.stdinOnce { config["oci.stdin_once"] = "true" }
+        // A terminal has no end of input to pass on: whoever attaches after a detach goes on typing.
+        if body.stdinOnce, !body.tty { config["oci.stdin_once"] = "true" }
         if let signal = body.stopSignal {
             guard Signals.number(signal) != nil else {
                 throw EngineError(.invalidArgument, "invalid signal: \(signal)")

@@ -15,7 +15,7 @@ def test_names_that_mean_something_else(env):
         result = isle("create", f"--name={name}", "busybox", "true", check=False)
         assert result.code != 0 and result.out == "", (name, result)
         assert result.err.count("\n") == 1 and "\x1b" not in result.err, (name, result)
-    for volume in ("..:/x", "-v:/x", "a\nb:/x"):
+    for volume in ("-v:/x", "a\nb:/x"):
         assert isle("run", "--rm", "-v", volume, "busybox", "true", check=False).code != 0, volume
     assert env.daemon.names() == [] and env.daemon.json("volume", "list") == []
     fine(env)

@@ -28,6 +28,8 @@ def test_malformed_requests_are_refused_in_dockers_shape(env):
                 # A stream that has begun says it in its last message.
                 assert b"errorDetail" in (answer if isinstance(answer, bytes) else json.dumps(answer).encode()), (path, answer)
                 continue
+            if path == "/volumes/create" and status == 201:
+                continue  # A field that nobody knows is passed over: a volume without a name.
             assert 400 <= status < 600 and status != 500, (method, path, body, status, answer)
             assert isinstance(answer, dict) and answer["message"], (method, path, body, answer)
     alive(env)

@@ -33,11 +33,11 @@ ethernets:
 
 
 def debian(env):
+    if os.environ.get("ISLE_TEST_DISKS") != "1":
+        raise Skip("a whole Debian under QEMU's translator takes minutes: ISLE_TEST_DISKS=1 runs it")
     missing = disks.missing()
     if missing:
         raise Skip("making a Debian disk needs: " + ", ".join(missing))
-    if os.environ.get("ISLE_TEST_DISKS") == "0":
-        raise Skip("ISLE_TEST_DISKS=0")
     return disks.DebianDisks(pathlib.Path(__file__).resolve().parents[3] / "out/test").make()
 
 
