@@ -22,6 +22,8 @@ public struct KernelInfo: Sendable, Hashable, Codable {
 public actor KernelStore {
     private let directory: String
     private var fetching: Task<KernelInfo, any Error>?
+    /// Held by the process that fetches: several may share a folder of kernels.
+    private static let lockName = ".lock"
 
     /// - Parameter directory: absolute; made on first use.
     public init(directory: String) { self.directory = directory }
@@ -57,7 +59,7 @@ public actor KernelStore {
     }
 
     /// Fetches the newest kernel of the distribution; gives the one that is there if it is that. Parallel calls do
-    /// the work once.
+    /// the work once, those of other processes too.
     @discardableResult
     public func fetch() async throws -> KernelInfo {
         if let fetching { return try await fetching.value }
@@ -85,8 +87,11 @@ public actor KernelStore {
 
     private func fetchNow() async throws -> KernelInfo {
         let root = try RootDirectory(path: directory, create: true, confinement: .beneath)
-        for entry in try root.list() where entry.name.text.hasPrefix(".") { try root.removeTree(entry.name) }
+        let lock = try await FileLock(waitingFor: "\(directory)/\(KernelStore.lockName)")
+        defer { withExtendedLifetime(lock) {} }
         let work = ".fetch"
+        // A process that was killed while it fetched left its work behind.
+        try root.removeTree(work)
         try root.makeDirectory(work, mode: 0o700)
         defer { try? root.removeTree(work) }
         for part in ["apt", "apt/lists", "apt/lists/partial", "apt/archives", "apt/archives/partial", "x", "new"] {

@@ -110,6 +110,18 @@ struct KernelPartsTests {
         #expect(!KernelStore.isNewer("6.1.0", "6.1.0"))
     }
 
+    @Test(.enabled(if: MachineFixture.isReady, "\(MachineFixture.needs)"))
+    func storesOfOneFolderFetchOneAfterTheOther() async throws {
+        let folder = try TemporaryFolder()
+        let stores = (0..<3).map { _ in KernelStore(directory: folder.path + "/kernels") }
+        let found = try await withThrowingTaskGroup(of: Kernel.self) { group in
+            for store in stores { group.addTask { try await store.kernel() } }
+            return try await group.reduce(into: Set<Kernel>()) { $0.insert($1) }
+        }
+        #expect(found.count == 1)
+        #expect(found.allSatisfy { access($0.imagePath, R_OK) == 0 && $0.modulesDisk != nil })
+    }
+
     @Test func aDamagedStoreIsPassedOver() async throws {
         let folder = try TemporaryFolder()
         let store = KernelStore(directory: folder.path + "/kernels")
