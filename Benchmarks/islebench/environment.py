@@ -52,7 +52,7 @@ class Bench(Environment):
         outside.start()
         try:
             outside.isle("image", "import", self.busybox, "--name", "busybox")
-            if "system" in wants or "machine" in wants:
+            if {"system", "machine", "lxc-launch"} & set(wants):
                 self.prepare_debian(outside)
             if "machine" in wants:
                 result = outside.isle("kernel", "fetch", check=False, timeout=900)
@@ -76,7 +76,7 @@ class Bench(Environment):
         if result.code == 0:
             self.debian = "debian/bookworm"
         else:
-            self.missing["system"] = f"no Debian: {result.err.strip()[-200:]}"
+            self.missing["system"] = self.missing["lxc-launch"] = f"no Debian: {result.err.strip()[-200:]}"
 
     def isle(self, *arguments, timeout=180):
         """Seconds that a command of the client takes."""

@@ -1,4 +1,4 @@
-"""The peers: the same work done by programs that are installed, without a daemon unless one answers."""
+"""The peers: the same work done by programs that are installed, their daemons started for it."""
 import json
 import os
 import pathlib
@@ -8,7 +8,21 @@ import sys
 import time
 
 from .measure import timed
+from .peerhost import PeerHost
 
+# The name of the busybox image in the stores of podman and docker.
+IMAGE = "isle-bench"
+# Limits that it may set without CAP_SYS_RESOURCE, and no need for systemd.
+PODMAN = """
+[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=30000:30000"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+[network]
+network_backend = "netavark"
+"""
 HYBRID = pathlib.Path("/sys/fs/cgroup/unified/cgroup.controllers")
 
 
@@ -91,23 +105,49 @@ def crun(bench):
     return bench.crun
 
 
+def host(bench):
+    """Made once, with everything in it gone at the end."""
+    if not hasattr(bench, "peer_host"):
+        bench.peer_host = PeerHost(bench.folder / "peers")
+        bench.cleanups.append(bench.peer_host.close)
+    return bench.peer_host
+
+
+def docker(bench):
+    """The environment of a client whose dockerd has `busybox` as IMAGE; None without dockerd. Started once."""
+    if not hasattr(bench, "dockerd"):
+        bench.dockerd = host(bench).docker()
+        if bench.dockerd:
+            quiet("docker", "import", bench.busybox, IMAGE, env=bench.dockerd, check=True)
+    return bench.dockerd
+
+
+def lxd(bench):
+    """The environment of an lxc client that talks to an LXD; None without one. Started once."""
+    if not hasattr(bench, "lxd"):
+        bench.lxd = host(bench).lxd()
+    return bench.lxd
+
+
 def engines(bench):
-    """Commands that start podman and docker, by name, with `busybox` in their stores; made once."""
+    """Functions that run a program by podman and docker, by name; made once."""
     if hasattr(bench, "engines"):
         return bench.engines
-    found, image = {}, f"isle-bench-{os.getpid()}"
+    bench.engines = {}
     if shutil.which("podman"):
-        root = bench.folder / "podman"
-        base = ["podman", "--root", str(root / "root"), "--runroot", str(root / "run")]
-        if quiet(*base, "import", bench.busybox, image).returncode == 0:
-            found["podman"] = base
-            bench.cleanups.append(lambda: quiet(*base, "system", "reset", "--force"))
-    if shutil.which("docker") and quiet("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0:
-        if quiet("docker", "import", bench.busybox, image).returncode == 0:
-            found["docker"] = ["docker"]
-            bench.cleanups.append(lambda: quiet("docker", "rmi", "--force", image))
-    bench.engines = {name: lambda *options, base=base: timed([*base, "run", "--rm", *options, image, "true"])
-                     for name, base in found.items()}
+        folder = host(bench).folder / "podman"
+        folder.mkdir()
+        settings = folder / "containers.conf"
+        settings.write_text(PODMAN)
+        base = [*host(bench).prefix, "podman", "--root", str(folder / "root"), "--runroot", str(folder / "run")]
+        environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
+        quiet(*base, "import", bench.busybox, IMAGE, check=True, env=environment)
+        bench.cleanups.append(lambda: quiet(*base, "rm", "--all", "--force", "--time", "0", env=environment))
+        bench.engines["podman"] = lambda *options, environment=environment: timed(
+            [*base, "run", "--rm", *options, IMAGE, "true"], environment)
+    environment = docker(bench)
+    if environment:
+        bench.engines["docker"] = lambda *options: timed(["docker", "run", "--rm", *options, IMAGE, "true"], environment)
     return bench.engines
 
 
