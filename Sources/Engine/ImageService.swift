@@ -164,7 +164,8 @@ public actor ImageService {
                 let stored = try await parts.source.bootstrap(
                     distribution: base.distribution, suite: base.suite, variant: base.variant,
                     architecture: Host.architecture, progress: progress)
-                return try await add(stored, references: [base.reference], progress: progress)
+                let record = try await add(stored, references: [base.reference], progress: progress)
+                return parts.imaging.bundles == nil ? record : try await makeBundle(record, from: nil, progress: progress)
             }
         }
     }

@@ -1,3 +1,4 @@
+import CHost
 import CLIKit
 import Client
 import Glibc

@@ -33,8 +33,12 @@ final class ModuleFixture: Sendable {
             umask 077
             cat "$module" > "$output"
             """
-        try write("runner", Array(script.utf8))
-        guard chmod(programs.runner, 0o755) == 0, mkdir(path + "/cache", 0o700) == 0 else {
+        // Copied by another process: a child that another test starts meanwhile would have this one's descriptor for a
+        // moment, and a file that is open for writing cannot be executed (execve(2), ETXTBSY).
+        try write("text", Array(script.utf8))
+        guard system("cp \(path)/text \(programs.runner) && chmod 755 \(programs.runner)") == 0,
+            mkdir(path + "/cache", 0o700) == 0
+        else {
             throw EngineError(.internal, "the fixture cannot be made: errno \(errno)")
         }
     }

@@ -16,14 +16,15 @@ struct ImageExportRoutes: Sendable {
     }
 
     /// `format=oci` and `docker` are Isle's; without, or with `lxd`, it is what LXD's clients expect: the files whose
-    /// SHA-256 is the fingerprint. An image without such files is given as an OCI layout.
+    /// SHA-256 is the fingerprint. An image without such files is refused: a client that compares what it was given
+    /// with the fingerprint could only say that it is damaged.
     private func export(_ call: Call) async throws -> Response {
         let name = try call.parameter("image")
         try await door.admit(call, name, use: true)
         let view = try await images.get(name, project: call.project)
-        let text = call.query("format")
-        if text == "lxd" || (text == nil && view.record.bundle != nil) { return try await bundle(call, view.record) }
-        guard let format = ImageArchiveFormat(rawValue: text ?? "oci") else {
+        let text = call.query("format") ?? "lxd"
+        if text == "lxd" { return try await bundle(call, view.record) }
+        guard let format = ImageArchiveFormat(rawValue: text) else {
             throw EngineError(.invalidArgument, "the format is none of oci, docker and lxd")
         }
         let file = try Spool(directory: door.engine.layout.temporary, name: "image.tar", format: nil)

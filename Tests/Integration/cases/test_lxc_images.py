@@ -120,6 +120,17 @@ def test_two_files_and_details(env):
     forget(lxc, "split")
 
 
+def test_an_oci_image_is_exported_once_it_has_the_form(env):
+    lxc = client(env)
+    refused = lxc("image", "export", "busybox", env.folder / "bb", check=False)
+    assert refused.code != 0 and "isle image convert" in refused.err, refused
+    assert not (env.folder / "bb.tar").exists() or (env.folder / "bb.tar").stat().st_size == 0
+    env.daemon.isle("image", "convert", "busybox")
+    lxc("image", "export", "busybox", env.folder / "bb")
+    with tarfile.open(env.folder / "bb.tar") as tar:
+        assert "metadata.yaml" in tar.getnames()
+
+
 def test_publish_export_and_import_elsewhere(env):
     lxc = client(env)
     lxc("image", "import", unified(env), "--alias", "uni")
