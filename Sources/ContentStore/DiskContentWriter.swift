@@ -11,7 +11,12 @@ final class DiskContentWriter: ContentWriter {
     private struct Progress: Sendable {
         var hash = SHA256()
         var count: Int64 = 0
+        /// Bytes that are on their way to the disk.
+        var started: Int64 = 0
     }
+
+    /// Bytes that are handed to the disk at a time.
+    private static let batch: Int64 = 8 << 20
 
     private let partial: String
     private let blobs: String
@@ -78,6 +83,10 @@ final class DiskContentWriter: ContentWriter {
             }
             progress.hash.update(bufferPointer: bytes)
             progress.count += Int64(bytes.count)
+            if progress.count - progress.started >= Self.batch {
+                startWriting(file, from: progress.started, count: progress.count - progress.started)
+                progress.started = progress.count
+            }
         }
     }
 

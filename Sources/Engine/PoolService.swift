@@ -28,6 +28,7 @@ public actor PoolService {
             try await parts.store.save(record)
             records[record.name] = record
         }
+        try await follow()
         for record in records.values {
             do {
                 let pool = try await driver(record.driver).open(record.name, config: record.config)
@@ -41,6 +42,20 @@ public actor PoolService {
                     metadata: ["pool": "\(record.name)", "error": "\(error)"])
             }
         }
+    }
+
+    /// Makes the records follow the daemon's folder when it was moved or copied: what was below it is below it still, and
+    /// the place where it was may belong to another daemon now.
+    private func follow() async throws {
+        let state = parts.layout.state
+        guard let former = records[PoolRecord.standard]?.config["source"], former != state else { return }
+        for var record in records.values {
+            guard let source = record.config["source"], source == former || source.hasPrefix(former + "/") else { continue }
+            record.config["source"] = state + source.dropFirst(former.count)
+            try await parts.store.save(record)
+            records[record.name] = record
+        }
+        parts.logger.notice("the folder of the daemon was moved", metadata: ["from": "\(former)", "to": "\(state)"])
     }
 
     public func list() -> [PoolRecord] { records.values.sorted { $0.name < $1.name } }

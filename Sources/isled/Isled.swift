@@ -115,6 +115,7 @@ private struct Readiness: Service {
     func run() async throws {
         logger.info("ready", metadata: ["socket": "\(socket)"])
         ServiceManager.notify("READY=1")
+        ProgramPages.releaseAfterStart(logger)
         try? await gracefulShutdown()
     }
 }

@@ -69,7 +69,11 @@ final class EngineFixture: Sendable {
     }
 
     /// A second daemon over what the first left, as after `kill -9`.
-    func successor() -> Engine { Self.makeEngine(layout, store, driver, network, source, snapshotter) }
+    /// - Parameter state: its folder, nil is that of the first.
+    func successor(state: String? = nil) -> Engine {
+        let layout = state.map { HostLayout(state: $0, run: self.layout.run) } ?? layout
+        return Self.makeEngine(layout, store, driver, network, source, snapshotter)
+    }
 
     @discardableResult
     func create(
