@@ -165,7 +165,8 @@ public actor ImageService {
                     distribution: base.distribution, suite: base.suite, variant: base.variant,
                     architecture: Host.architecture, progress: progress)
                 let record = try await add(stored, references: [base.reference], progress: progress)
-                return parts.imaging.bundles == nil ? record : try await makeBundle(record, from: nil, progress: progress)
+                return parts.imaging.bundles == nil
+                    ? record : try await makeBundle(record, from: nil, progress: progress)
             }
         }
     }

@@ -50,7 +50,9 @@ public actor PoolService {
         let state = parts.layout.state
         guard let former = records[PoolRecord.standard]?.config["source"], former != state else { return }
         for var record in records.values {
-            guard let source = record.config["source"], source == former || source.hasPrefix(former + "/") else { continue }
+            guard let source = record.config["source"], source == former || source.hasPrefix(former + "/") else {
+                continue
+            }
             record.config["source"] = state + source.dropFirst(former.count)
             try await parts.store.save(record)
             records[record.name] = record

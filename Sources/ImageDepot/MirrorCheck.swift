@@ -47,7 +47,9 @@ extension ImageDepot {
                     "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=3", "-o", "Acquire::https::Timeout=3",
                     "download-file", address, file,
                 ], timeout: .seconds(10))
-            return result.status.isSuccess ? nil : result.lastWords
+            // Its warnings are about how it works, only the error is about the mirror.
+            let errors = result.errorText.split(separator: "\n").filter { $0.hasPrefix("E: ") }
+            return result.status.isSuccess ? nil : errors.first.map { String($0.dropFirst(3)) } ?? result.lastWords
         } catch { return "\(error)" }
     }
 }

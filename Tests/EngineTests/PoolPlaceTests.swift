@@ -21,7 +21,8 @@ struct PoolPlaceTests {
             let sources = try await fixture.store.pools().reduce(into: [:]) { $0[$1.name] = $1.config["source"] }
             #expect(
                 sources == [
-                    "default": moved, "file": moved + "/pools/file.img", "beside": state + "-2/pool", "far": "/srv/pool",
+                    "default": moved, "file": moved + "/pools/file.img", "beside": state + "-2/pool",
+                    "far": "/srv/pool",
                 ])
             #expect(try await engine.pools.get("default").config["source"] == moved)
             await engine.shutdown()
