@@ -113,7 +113,7 @@ extension InstanceActor {
             if let profiles = request.profiles { record.profiles = profiles }
             if let ephemeral = request.ephemeral { record.ephemeral = ephemeral }
             let after = await merged()
-            _ = try Devices(after.devices)
+            try Devices(after.devices).check(kind: record.kind)
             try await services.allow(record)
             if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
             if case .prepared(let run) = lifecycle { await discard(run) }
