@@ -28,6 +28,15 @@ extension InstanceActor {
         return try await facet.attach(withInput: withInput)
     }
 
+    func screen() throws -> any ScreenFacet {
+        guard let facet = try handle(for: "show the screen").screen else {
+            throw EngineError(
+                .unsupported, "instance \(Names.quoted(record.name)) has no screen",
+                hint: "machines made of disk images have one, where the host's QEMU has a SPICE server")
+        }
+        return facet
+    }
+
     /// Adds the instance's own environment below what the caller gave, as Docker does for exec.
     func exec(_ process: ProcessSpec, stdio: StdioOptions) async throws -> any ExecSession {
         let handle = try handle(for: "run a command")
