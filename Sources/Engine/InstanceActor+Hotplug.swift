@@ -22,11 +22,10 @@ extension InstanceActor {
         let (old, new) = (before.attached.map(plain), after.attached.map(plain))
         try await withReverter { reverter in
             for disk in old where !new.contains(disk) {
-                let shown = try await disks(before, disk.device)
-                reverter.onFailure("showing disk \(disk.device) again") {
-                    for disk in shown { try await facet.add(disk) }
+                for shown in try await disks(before, disk.device) {
+                    try await facet.removeDisk(shown.name)
+                    reverter.onFailure("showing disk \(disk.device) again") { try await facet.add(shown) }
                 }
-                for disk in shown { try await facet.removeDisk(disk.name) }
             }
             for disk in new where !old.contains(disk) {
                 for shown in try await disks(after, disk.device) {
