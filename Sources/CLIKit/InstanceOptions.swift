@@ -3,6 +3,8 @@ public import WireTypes
 /// What launch, run and create say about the new instance, as typed; `request` translates it into the API's words.
 public struct InstanceOptions: Sendable {
     public var image = ""
+    /// Made without an image: a machine with an empty disk, a container with an empty root.
+    public var isEmpty = false
     public var name: String?
     /// `application`, `system`, `machine`; nil lets the image decide.
     public var kind: String?
@@ -66,8 +68,12 @@ public struct InstanceOptions: Sendable {
         post.name = name ?? ""
         post.kind = kind
         if kind == "machine" { post.type = "virtual-machine" }
-        post.source.reference = image
-        post.source.pull = pull
+        if isEmpty {
+            post.source.type = "none"
+        } else {
+            post.source.reference = image
+            post.source.pull = pull
+        }
         post.ephemeral = ephemeral
         post.profiles = profiles.isEmpty ? nil : profiles
         post.config = try settings()

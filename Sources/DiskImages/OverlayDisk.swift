@@ -11,8 +11,8 @@ public struct OverlayDisk: Sendable {
     public init(path: String) { self.path = path }
 
     /// Makes the disk, or makes an existing one larger if it is smaller than `size`.
-    /// - Parameter backing: the lower file, absolute, with its format `raw` or `qcow2`.
-    public func prepare(size: UInt64, backing: (path: String, format: String)) async throws {
+    /// - Parameter backing: the lower file, absolute, with its format `raw` or `qcow2`; nil: an empty disk.
+    public func prepare(size: UInt64, backing: (path: String, format: String)?) async throws {
         try DiskSize.check(size, name: path)
         let bytes = (size + 511) & ~511
         if access(path, F_OK) == 0 {
@@ -24,12 +24,9 @@ public struct OverlayDisk: Sendable {
         }
         let temporary = path + ".new"
         // -u: the lower file is not opened, its size is known.
+        let lower = backing.map { ["-u", "-F", $0.format, "-b", $0.path] } ?? []
         try await ProcessRunner.check(
-            "qemu-img",
-            [
-                "create", "-q", "-u", "-f", "qcow2", "-F", backing.format, "-b", backing.path, "file:" + temporary,
-                String(bytes),
-            ])
+            "qemu-img", ["create", "-q", "-f", "qcow2"] + lower + ["file:" + temporary, String(bytes)])
         guard rename(temporary, path) == 0 else { throw EngineError.system(errno, "rename \(temporary) to \(path)") }
     }
 }

@@ -66,7 +66,10 @@ public struct LaunchPlan: Sendable {
 
     /// User and group id on the host under which a machine's hypervisor runs: the first of the instance's own ids;
     /// without a range, one made from the instance's id between 0x70000000 and 0x70ffffff.
-    public var hypervisorUser: UInt32 {
+    public var hypervisorUser: UInt32 { Self.hypervisorUser(id, identity) }
+
+    /// The same of a plan with that id and those ids of its own.
+    public static func hypervisorUser(_ id: InstanceID, _ identity: IDRange?) -> UInt32 {
         if let identity { return identity.base }
         return 0x7000_0000 + (UInt32(id.raw.suffix(6), radix: 16) ?? 0)
     }

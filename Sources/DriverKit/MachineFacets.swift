@@ -34,6 +34,8 @@ public protocol ScreenFacet: Sendable {
     /// A new connection of a client in the SPICE protocol (spice-space.org, "Spice protocol"). A client makes one for each
     /// of its channels.
     func connect() async throws -> OwnedDescriptor
+    /// What it shows now, as a PNG file.
+    func picture() async throws -> [UInt8]
 }
 
 /// A disk that a machine is shown besides its root.

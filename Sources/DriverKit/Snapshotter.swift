@@ -30,6 +30,8 @@ public protocol DiskMaker: Sendable {
     /// A disk of the instance's own over the imported disk image at `image`.
     func prepareDisk(_ id: InstanceID, image: String, format: DiskRoot.Format, directory: String, size: Int64?)
         async throws -> DiskRoot
+    /// An empty disk of the instance's own, of `size` bytes (nil: the default).
+    func prepareDisk(_ id: InstanceID, directory: String, size: Int64?) async throws -> DiskRoot
     /// Removes bases that none of `layersInUse` needs.
     func prune(keeping layersInUse: [[String]]) async throws
 }

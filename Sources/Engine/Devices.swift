@@ -67,6 +67,12 @@ struct Devices: Sendable {
     var disks: [Disk] = []
     /// Ports of the host that the network driver leads to the instance.
     var proxies: [Proxy] = []
+    /// Disks that a machine is shown as disks.
+    var attached: [AttachedDisk] = []
+    /// Devices that ask for a disk with the machine's cloud-init data.
+    var seeds: [String] = []
+    /// `boot.priority` of the root disk.
+    var rootPriority: Int?
     /// Connections that a process passes on, with their devices.
     var forwards: [(device: String, spec: ForwardSpec)] = []
     /// Bytes (`size` of the root disk); nil if not stated.
@@ -173,9 +179,7 @@ struct Devices: Sendable {
     }
 
     private mutating func addDisk(_ reader: inout KeyReader) throws {
-        guard let target = reader.take("path") else {
-            throw EngineError(.invalidArgument, "disk device \(Names.quoted(reader.device)) has no 'path'")
-        }
+        guard let target = reader.take("path") else { return try addAttached(&reader) }
         guard target.hasPrefix("/"), !target.utf8.contains(0), !target.split(separator: "/").contains("..") else {
             throw reader.error("path", target, "an absolute path inside the instance, without '..'")
         }
@@ -188,7 +192,7 @@ struct Devices: Sendable {
                 rootSize = bytes
             }
             rootRate = try Self.rate(&reader)
-            _ = try reader.number("boot.priority")
+            rootPriority = try reader.number("boot.priority").map { Int($0) }
             return
         }
         if reader.peek("source") == "tmpfs:" { return try addTmpfs(&reader, target) }

@@ -19,6 +19,10 @@ extension ImageService {
             _ = try await pools.pool(of: instance).prepare(instance.id, over: parts.snapshotter.stack([]))
             return
         }
+        if image == nil, instance.kind == .machine {
+            _ = try await emptyDisk(for: instance, merged: merged)
+            return
+        }
         guard let image else {
             throw EngineError(
                 .invalidArgument, "instance \(Names.quoted(instance.name)) has no image",
@@ -39,6 +43,7 @@ extension ImageService {
             let layers = try await parts.snapshotter.stack([])
             return .overlay(try await pools.pool(of: instance).root(instance.id, over: layers))
         }
+        if image == nil, instance.kind == .machine { return .disk(try await emptyDisk(for: instance, merged: merged)) }
         guard let image else {
             throw EngineError(.invalidArgument, "instance \(Names.quoted(instance.name)) has no image")
         }
@@ -54,6 +59,14 @@ extension ImageService {
             }
             return .module(path: try await parts.source.blob(layer.digest), digest: layer.digest)
         }
+    }
+
+    private func emptyDisk(for instance: InstanceRecord, merged: MergedConfig) async throws -> DiskRoot {
+        let directory = try await pools.pool(of: instance).diskFolder(instance.id)
+        var disk = try await parts.disks.prepareDisk(
+            instance.id, directory: directory, size: try Devices(merged.devices).rootSize)
+        disk.boot = merged.config["machine.firmware"] == "uefi" ? .uefi : .bios
+        return disk
     }
 
     private func disk(for instance: InstanceRecord, image: ImageRecord, merged: MergedConfig) async throws -> DiskRoot {

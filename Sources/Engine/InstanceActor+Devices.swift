@@ -7,7 +7,9 @@ extension InstanceActor {
     /// Takes away, and shows, the devices that a change of the configuration leaves out, or brings. On failure all is as
     /// before. What the driver cannot do while the instance runs takes effect with the next start.
     func applyDevices(_ run: Run, from before: MergedConfig, to after: MergedConfig) async throws {
-        guard let facet = run.handle.devices else { return }
+        guard let facet = run.handle.devices else {
+            return try await applyAttached(run, from: Devices(before.devices), to: Devices(after.devices))
+        }
         let changed = Set(before.devices.keys).union(after.devices.keys)
             .filter { before.devices[$0] != after.devices[$0] }.sorted()
         guard !changed.isEmpty else { return }

@@ -28,6 +28,15 @@ extension InstanceActor {
         return try await facet.attach(withInput: withInput)
     }
 
+    func screen() throws -> any ScreenFacet {
+        guard let facet = try handle(for: "show the screen").screen else {
+            throw EngineError(
+                .unsupported, "instance \(Names.quoted(record.name)) has no screen",
+                hint: "machines made of disk images have one, where the host's QEMU has a SPICE server")
+        }
+        return facet
+    }
+
     /// Adds the instance's own environment below what the caller gave, as Docker does for exec.
     func exec(_ process: ProcessSpec, stdio: StdioOptions) async throws -> any ExecSession {
         let handle = try handle(for: "run a command")
@@ -113,7 +122,7 @@ extension InstanceActor {
             if let profiles = request.profiles { record.profiles = profiles }
             if let ephemeral = request.ephemeral { record.ephemeral = ephemeral }
             let after = await merged()
-            _ = try Devices(after.devices)
+            try Devices(after.devices).check(kind: record.kind)
             try await services.allow(record)
             if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
             if case .prepared(let run) = lifecycle { await discard(run) }

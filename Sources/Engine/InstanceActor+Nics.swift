@@ -9,10 +9,9 @@ extension InstanceActor {
     /// changed stay changed, the rest is as before, and the error names the one that failed.
     func applyNics(_ run: Run, from before: Devices, to after: Devices) async throws {
         guard before.nics != after.nics || before.proxies != after.proxies else { return }
-        guard record.kind == .application || record.kind == .system else {
+        guard record.kind != .module else {
             throw EngineError(
-                .unsupported, "the interfaces of a running \(record.kind.rawValue) cannot change",
-                hint: "stop it first")
+                .unsupported, "the interfaces of a running module cannot change", hint: "stop it first")
         }
         guard before.sharedNetwork == nil, !before.hostNetwork, !after.hostNetwork, after.sharedNetwork == nil else {
             throw EngineError(
@@ -27,7 +26,11 @@ extension InstanceActor {
         let live = run.endpoints ?? []
         let gone = live.filter { old in !wanted.contains { $0.device == old.device } }
         for endpoint in gone {
-            try await services.networks.disconnect(endpoint)
+            if record.kind == .machine {
+                try await replaceInterface(run, endpoint, by: nil)
+            } else {
+                try await services.networks.disconnect(endpoint)
+            }
             forgetEndpoint(endpoint)
         }
         for nic in before.nics where !after.nics.contains(where: { $0.device == nic.device }) {
@@ -35,13 +38,17 @@ extension InstanceActor {
         }
         let changed = wanted.filter { !live.contains($0) }
         guard !changed.isEmpty else { return }
-        guard let namespace = try await run.handle.networkNamespace else {
-            throw EngineError(.internal, "instance \(record.name) has no network namespace to connect")
-        }
         for endpoint in changed {
             let old = live.first { $0.device == endpoint.device }
-            if let old, old.network != endpoint.network { try await services.networks.disconnect(old) }
-            try await services.networks.connect(endpoint, namespace: namespace)
+            if record.kind == .machine {
+                try await replaceInterface(run, old, by: endpoint)
+            } else {
+                guard let namespace = try await run.handle.networkNamespace else {
+                    throw EngineError(.internal, "instance \(record.name) has no network namespace to connect")
+                }
+                if let old, old.network != endpoint.network { try await services.networks.disconnect(old) }
+                try await services.networks.connect(endpoint, namespace: namespace)
+            }
             forgetEndpoint(endpoint)
             if case .running(var current) = lifecycle, current.number == run.number {
                 current.endpoints = ((current.endpoints ?? []) + [endpoint]).sorted { $0.device < $1.device }

@@ -16,11 +16,23 @@ extension InstanceActor {
     }
 
     /// Keeps the instance as it is now. While it runs its processes stand still for the time of this.
-    func makeSnapshot(name: String, expiresAt: Double?) async throws -> SnapshotRecord {
+    ///
+    /// - Parameter isStateful: with what it is doing, so that a restore may go on from there.
+    func makeSnapshot(name: String, expiresAt: Double?, isStateful: Bool = false) async throws -> SnapshotRecord {
         try refuseDeleted()
         try refuseTakenSnapshot(name)
-        let snapshot = SnapshotRecord(
+        var snapshot = SnapshotRecord(
             id: .random(), name: name, instance: record, createdAt: Clock.now, expiresAt: expiresAt)
+        // What the last stop kept is not part of it.
+        snapshot.instance.hasSavedState = isStateful ? true : nil
+        let made = snapshot
+        try await keep(made, isStateful: isStateful)
+        snapshots.append(made)
+        snapshotEvent("instance-snapshot-created", name)
+        return made
+    }
+
+    private func keep(_ snapshot: SnapshotRecord, isStateful: Bool) async throws {
         try await withReverter { reverter in
             let store = parts.store
             let entry = try await store.begin(id, step: "snapshot", detail: snapshot.id.raw)
@@ -28,16 +40,18 @@ extension InstanceActor {
             if record.kind != .module {
                 let pool = try await services.pools.pool(of: record)
                 reverter.onFailure("removing the snapshot's files") { try await pool.discard(.snapshot(snapshot.id)) }
-                try await whileStill { isBusy in
+                let state = snapshotStatePath(snapshot.id)
+                if isStateful {
+                    let folders = parts.folders
+                    reverter.onFailure("removing the snapshot's state") { try await folders.remove(state) }
+                }
+                try await whileStill(savingTo: isStateful ? state : nil) { isBusy in
                     try await pool.clone(.instance(self.id), to: .snapshot(snapshot.id), isBusy: isBusy)
                 }
             }
             try await store.save(snapshot)
             try await store.finish(entry)
         }
-        snapshots.append(snapshot)
-        snapshotEvent("instance-snapshot-created", name)
-        return snapshot
     }
 
     func removeSnapshot(_ name: String) async throws {
@@ -53,6 +67,7 @@ extension InstanceActor {
         if record.kind != .module {
             try await services.pools.pool(of: record).discard(.snapshot(snapshot))
         }
+        try await parts.folders.remove(snapshotStatePath(snapshot))
         try await parts.store.deleteSnapshot(snapshot)
         snapshots.removeAll { $0.id == snapshot }
     }
@@ -76,7 +91,9 @@ extension InstanceActor {
     }
 
     /// Makes the instance, which does not run, what it was. Its own name and what Isle keeps about it stay.
-    func restore(_ name: String) async throws {
+    ///
+    /// - Parameter isStateful: its next start goes on from what it was doing then.
+    func restore(_ name: String, isStateful: Bool = false) async throws {
         try refuseDeleted()
         let snapshot = try snapshot(named: name)
         if case .prepared(let run) = lifecycle { await discard(run) }
@@ -86,6 +103,7 @@ extension InstanceActor {
         }
         let entry = try await parts.store.begin(id, step: "restore", detail: snapshot.id.raw)
         try await bringBack(snapshot)
+        if isStateful { try await bringBackState(of: snapshot) }
         try await parts.store.finish(entry)
         parts.events.lifecycle(
             "instance-restored", "/1.0/instances/\(record.name)", project: record.project,
@@ -108,7 +126,9 @@ extension InstanceActor {
     }
 
     /// Runs `body` while nothing of the instance writes; it learns whether its files are in use all the same.
-    func whileStill(_ body: (_ isBusy: Bool) async throws -> Void) async throws {
+    ///
+    /// - Parameter path: a file that gets what it is doing, as of the same moment.
+    func whileStill(savingTo path: String? = nil, _ body: (_ isBusy: Bool) async throws -> Void) async throws {
         switch lifecycle {
         case .deleted, .stopped: return try await body(false)
         case .prepared: return try await body(true)
@@ -120,8 +140,20 @@ extension InstanceActor {
                     .unsupported, "a running \(record.kind.rawValue) cannot be held still on this host",
                     hint: "stop it first")
             }
-            if try await facet.isPaused { return try await body(true) }
-            try await facet.pause()
+            let wasPaused = try await facet.isPaused
+            if let path {
+                guard let state = run.handle.state else {
+                    throw EngineError(
+                        .unsupported, "what a \(record.kind.rawValue) is doing cannot be kept",
+                        hint: "make one without --stateful")
+                }
+                try await state.save(to: path)
+                // A paused machine is left as a save leaves it: resuming it goes on.
+                if wasPaused { return try await body(true) }
+            } else {
+                if wasPaused { return try await body(true) }
+                try await facet.pause()
+            }
             do {
                 try await body(true)
             } catch {

@@ -40,6 +40,7 @@ extension InstanceActor {
     private func makeRun(number: Int) async throws -> Run {
         let merged = await merged()
         let devices = try Devices(merged.devices)
+        try devices.check(kind: record.kind)
         let image: ImageRecord?
         if let digest = record.image {
             image = try await services.images.record(digest: digest, for: record.name)
@@ -62,6 +63,10 @@ extension InstanceActor {
         var plan = try builder.plan(
             root: root, identity: sharing.any?.identity ?? identity, network: mode, disks: mounts, options: options)
         plan.limits = try await limits(merged)
+        plan.disks = try await services.volumes.disks(devices, project: record.project)
+        if !devices.seeds.isEmpty, plan.config["cloud-init.user-data"] ?? plan.config["user.user-data"] == nil {
+            plan.config["cloud-init.user-data"] = "#cloud-config\n{}\n"
+        }
         if record.hasSavedState == true { plan.savedState = savedStatePath }
         record.config["volatile.idmap.base"] = plan.identity.map { String($0.base) } ?? "host"
         let endpoints: [NetworkEndpoint]

@@ -1,4 +1,5 @@
 import DriverKit
+import Glibc
 import Logging
 import Model
 
@@ -6,6 +7,32 @@ import Model
 extension InstanceActor {
     /// The file of the state that the record says is kept.
     var savedStatePath: String { parts.layout.state(of: id) + "/memory.state" }
+
+    /// What the instance was doing when the snapshot was made; not there for most.
+    func snapshotStatePath(_ snapshot: InstanceID) -> String {
+        parts.layout.state(of: id) + "/memory-\(snapshot.raw).state"
+    }
+
+    /// `unsupported` if the snapshot has no state.
+    func checkState(of snapshot: SnapshotRecord) throws {
+        guard snapshot.instance.hasSavedState == true, access(snapshotStatePath(snapshot.id), F_OK) == 0 else {
+            throw EngineError(
+                .unsupported, "snapshot \(Names.quoted(snapshot.name)) holds no memory to restore",
+                hint: "restore it without --stateful")
+        }
+    }
+
+    /// Lets the next start go on from where the snapshot was made. The file is the same one, which nobody writes to.
+    func bringBackState(of snapshot: SnapshotRecord) async throws {
+        try checkState(of: snapshot)
+        try await parts.folders.remove(savedStatePath)
+        guard link(snapshotStatePath(snapshot.id), savedStatePath) == 0 else {
+            throw EngineError(
+                .internal, "the state of snapshot \(Names.quoted(snapshot.name)) cannot be linked: \(errno)")
+        }
+        record.hasSavedState = true
+        try await save()
+    }
 
     /// Ends the instance so that the next start goes on where it was.
     ///

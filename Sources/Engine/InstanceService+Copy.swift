@@ -115,6 +115,7 @@ extension InstanceService {
         for snapshot in snapshots {
             var instance = snapshot.instance
             (instance.name, instance.project, instance.pool) = (record.name, record.project, record.pool)
+            instance.hasSavedState = nil
             let copy = SnapshotRecord(
                 id: .random(), name: snapshot.name, instance: instance.with(id: record.id),
                 createdAt: snapshot.createdAt, expiresAt: snapshot.expiresAt)
@@ -216,6 +217,7 @@ extension InstanceActor {
             for new in wanted where !snapshots.contains(where: { $0.name == new.name }) {
                 var instance = new.instance
                 (instance.name, instance.project, instance.pool) = (record.name, record.project, record.pool)
+                instance.hasSavedState = nil
                 let copy = SnapshotRecord(
                     id: .random(), name: new.name, instance: instance.with(id: id), createdAt: new.createdAt,
                     expiresAt: new.expiresAt)

@@ -68,9 +68,10 @@ extension InstanceService {
     {
         if let name = request.name { try Names.checkSnapshot(name) }
         let actor = try find(name, project)
-        guard !request.isStateful else {
+        if request.isStateful, case .running = await actor.lifecycle {
+        } else if request.isStateful {
             throw EngineError(
-                .unsupported, "the memory of instance \(Names.quoted(name)) cannot be kept in a snapshot",
+                .conflict, "instance \(Names.quoted(name)) does not run: there is no memory to keep",
                 hint: "make one without --stateful")
         }
         try await services.projects.policy(of: project).checkSnapshots()
@@ -87,7 +88,8 @@ extension InstanceService {
             let chosen =
                 try request.name
                 ?? SnapshotPattern(config["snapshots.pattern"] ?? SnapshotPattern.standard).name(taken: taken, at: now)
-            return try await actor.makeSnapshot(name: chosen, expiresAt: expiresAt)
+            return try await actor.makeSnapshot(
+                name: chosen, expiresAt: expiresAt, isStateful: request.isStateful)
         }
     }
 
@@ -113,10 +115,16 @@ extension InstanceService {
     }
 
     /// Brings the instance back to a snapshot. One that runs is stopped before and started after.
-    public func restore(_ name: String, project: String = "default", from snapshot: String) async throws {
+    ///
+    /// - Parameter isStateful: it goes on from what it was doing then; `unsupported` if the snapshot does not hold that.
+    public func restore(
+        _ name: String, project: String = "default", from snapshot: String, isStateful: Bool = false
+    ) async throws {
         let actor = try find(name, project)
         try await locks.withLock(actor.id) {
-            let then = try await actor.snapshot(named: snapshot).instance
+            let record = try await actor.snapshot(named: snapshot)
+            if isStateful { try await actor.checkState(of: record) }
+            let then = record.instance
             var wanted = await actor.record
             (wanted.config, wanted.devices, wanted.profiles) = (then.config, then.devices, then.profiles)
             try await allow(wanted)
@@ -125,8 +133,8 @@ extension InstanceService {
                 // Its end is no reason to remove an ephemeral one.
                 try await actor.stopForRestore()
             }
-            try await actor.restore(snapshot)
-            if ran { try await actor.start(byUser: true) }
+            try await actor.restore(snapshot, isStateful: isStateful)
+            if ran || isStateful { try await actor.start(byUser: true) }
         }
     }
 

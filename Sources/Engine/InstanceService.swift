@@ -145,26 +145,6 @@ public actor InstanceService {
         }
     }
 
-    private func createEmpty(_ request: CreateRequest) async throws -> InstanceView {
-        let kind = request.kind ?? .system
-        guard kind == .application || kind == .system else {
-            throw EngineError(
-                .unsupported, "a \(kind.rawValue) cannot be made without an image",
-                hint: "name an image to make it from")
-        }
-        try OptionCatalog.check(request.config, kind: kind)
-        var record = InstanceRecord(
-            id: .random(), project: request.project, name: request.name ?? freeName(request.project), kind: kind,
-            architecture: Host.architecture, description: request.description, config: request.config,
-            devices: request.devices, profiles: request.profiles, ephemeral: request.ephemeral, createdAt: Clock.now)
-        try await checkPlan(record, nil)
-        record.pool = try await choosePool(record)
-        return try await insert(record) { actor in
-            try await self.services.images.makeRoot(
-                for: await actor.record, image: nil, merged: await actor.merged())
-        }
-    }
-
     /// Takes a new instance in; `makeFiles` makes its root and its volumes. On an error nothing of it stays.
     func insert(_ record: InstanceRecord, makeFiles: (InstanceActor) async throws -> Void) async throws
         -> InstanceView
@@ -207,10 +187,11 @@ public actor InstanceService {
     }
 
     /// Finds out now, with nothing changed, what would make every start fail.
-    private func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?) async throws {
+    func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?) async throws {
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let devices = try Devices(merged.devices)
+        try devices.check(kind: record.kind)
         for nic in devices.nics { _ = try await services.networks.get(nic.network) }
         let builder = PlanBuilder(
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)

@@ -104,6 +104,8 @@ public struct OptionCatalog: Sendable {
         option("machine.acceleration", "`auto`, `kvm` or `tcg`", "name", kinds: [.machine]) {
             ["auto", "kvm", "tcg"].contains($0)
         },
+        bool(
+            "migration.stateful", "kept: what a running machine is doing can always be saved", kinds: [.machine]),
         option("module.fuel", "instructions (wasmtime fuel units) until it is stopped", "count", kinds: [.module]) {
             (Int64($0) ?? 0) > 0
         },

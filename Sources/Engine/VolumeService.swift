@@ -147,6 +147,10 @@ public actor VolumeService {
         try await locks.withLock(key(volume)) {
             let old = try get(volume.name, project: volume.project, pool: volume.pool)
             if old.config["size"] != volume.config["size"] {
+                guard volume.contentType != .iso else {
+                    throw EngineError(
+                        .invalidArgument, "the size of volume \(Names.quoted(volume.name)) is that of its disc")
+                }
                 try await pools.pool(volume.pool).limitVolume(
                     volume.path, volume.contentType, bytes: volume.config["size"].flatMap(Units.bytes))
             }

@@ -20,6 +20,9 @@ public struct FakeDiskMaker: DiskMaker {
     public func prepareDisk(_ id: InstanceID, image: String, format: DiskRoot.Format, directory: String, size: Int64?)
         async throws -> DiskRoot
     { DiskRoot(path: directory + "/root.qcow2", format: .qcow2, boot: .bios) }
+    public func prepareDisk(_ id: InstanceID, directory: String, size: Int64?) async throws -> DiskRoot {
+        DiskRoot(path: directory + "/root.qcow2", format: .qcow2, boot: .bios)
+    }
     public func prune(keeping layersInUse: [[String]]) async throws {}
 }
 

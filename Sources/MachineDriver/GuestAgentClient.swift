@@ -22,8 +22,8 @@ struct GuestAgentClient: Sendable {
             }
         } catch let error as EngineError where error.code == .timeout {
             throw EngineError(
-                .unavailable, "no agent answers in the machine",
-                hint: "install and start qemu-guest-agent in it, or use its console")
+                .unavailable, "no agent answers in the machine: it is still booting, or has no qemu-guest-agent",
+                hint: "try again when it has booted; isle console shows how far it is")
         }
     }
 

@@ -37,6 +37,8 @@ struct GuestAgentExec: ExecFacet {
         ]
         let start = GuestAgentStart(client: client, command: command, program: program)
         guard stdio.openStdin else { return try GuestAgentSession(client: client, pid: try await start.run(nil)) }
+        // Said now and not when the input has ended: a guest that is still booting has no agent yet.
+        try await client.execute("guest-ping")
         return try GuestAgentSession(client: client, start: start)
     }
 }

@@ -195,7 +195,10 @@ final class MachineHandle: InstanceHandle {
     var reboot: (any RebootFacet)? { record.isApplication ? nil : MachineReboot(machine: self) }
     var state: (any StateFacet)? { MachineState(machine: self) }
     var hotplug: (any HotplugFacet)? { record.isApplication ? nil : MachineHotplug(machine: self) }
+    var files: (any FilesFacet)? {
+        exec.map { GuestFilesFacet(command: GuestCommand(exec: $0, machine: id)) }
+    }
     var screen: (any ScreenFacet)? {
-        record.hasScreen == true ? MachineScreen(path: "\(run.path)/\(MachineFiles.folder)/spice") : nil
+        record.hasScreen == true ? MachineScreen(machine: self) : nil
     }
 }

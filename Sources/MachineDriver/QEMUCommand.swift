@@ -101,9 +101,11 @@ struct QEMUCommand: Sendable, Hashable {
         list += ["-device", "virtserialport,chardev=agent,name=\(agentPort)"]
         for interface in interfaces {
             let id = HotplugNames.interface(interface.device)
+            list += port(of: id)
             list += [
                 "-netdev", "tap,id=\(id),fd=\(interface.descriptor)", "-device",
-                "virtio-net-pci,id=\(id),netdev=\(id),mac=\(interface.mac)" + (isDirect ? ",romfile=" : ""),
+                "virtio-net-pci,id=\(id),netdev=\(id),mac=\(interface.mac)" + bus(of: id)
+                    + (isDirect ? ",romfile=" : ""),
             ]
         }
         if !shares.isEmpty {
@@ -135,6 +137,18 @@ struct QEMUCommand: Sendable, Hashable {
         }
         if isIncoming { list += ["-incoming", "defer"] }
         return list
+    }
+
+    /// What can be taken away while it runs has a port of its own: the root of the bus gives nothing back.
+    func port(of device: String) -> [String] {
+        guard slots > 0, let number = removable.firstIndex(of: device) else { return [] }
+        return ["-device", "pcie-root-port,id=\(device)-port,chassis=\(number + 64),slot=\(number + 64)"]
+    }
+
+    private func bus(of device: String) -> String { slots > 0 ? ",bus=\(device)-port" : "" }
+
+    private var removable: [String] {
+        interfaces.map { HotplugNames.interface($0.device) } + userDisks.map(\.disk.id)
     }
 
     var isDirect: Bool { if case .kernel = boot { true } else { false } }

@@ -41,9 +41,10 @@ extension QEMUCommand {
         for (index, user) in userDisks.enumerated() {
             list += ["-add-fd", "fd=\(user.descriptor),set=\(index + 1),opaque=\(user.disk.id)"]
             for node in user.disk.nodes(set: Int64(index + 1)) { list += QEMUCommand.blockdev(node) }
-            var bus: String?
+            list += port(of: user.disk.id)
+            var bus = slots > 0 ? "\(user.disk.id)-port" : nil
             if user.disk.disk.kind == .optical {
-                list += ["-device", "virtio-scsi-pci,id=\(user.disk.id)-bus"]
+                list += ["-device", "virtio-scsi-pci,id=\(user.disk.id)-bus" + (bus.map { ",bus=\($0)" } ?? "")]
                 bus = "\(user.disk.id)-bus.0"
             }
             let device = user.disk.device(bus: bus, bootIndex: order.firstIndex(of: user.disk.id))

@@ -53,6 +53,16 @@ public final class OverlayDisks: DiskMaker {
         return try await overlay(in: folder, over: backing, size: max(smallest, try wanted(size, id)), boot: .bios)
     }
 
+    public func prepareDisk(_ id: InstanceID, directory: String, size: Int64?) async throws -> DiskRoot {
+        let path = directory + "/disk.qcow2"
+        let size = size == nil ? Self.standardSize : try wanted(size, id)
+        try await OverlayDisk(path: path).prepare(size: size, backing: nil)
+        return DiskRoot(path: path, format: .qcow2, boot: .bios)
+    }
+
+    /// Of a disk that nobody gave a size, as LXD's.
+    private static let standardSize: UInt64 = 10 << 30
+
     public func prune(keeping layersInUse: [[String]]) async throws { try await bases.prune(keeping: layersInUse) }
 
     private func overlay(in folder: RootDirectory, over backing: DiskBacking, size: UInt64, boot: DiskRoot.Boot)

@@ -41,7 +41,7 @@ extension API {
     public struct InstanceConsolePost: Codable, Sendable, Hashable {
         @Zero public var width = 0
         @Zero public var height = 0
-        /// `console`; `vga` is not offered.
+        /// `console`; `vga` for the screen of a machine.
         @Zero public var type = "console"
         public init() {}
     }

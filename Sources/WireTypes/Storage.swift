@@ -94,6 +94,14 @@ extension API {
         public init() {}
     }
 
+    /// Headers of a file that is uploaded to become a volume.
+    public enum VolumeUploadHeader {
+        public static let name = "X-LXD-name"
+        public static let type = "X-LXD-type"
+        /// The type of a disc image.
+        public static let disc = "iso"
+    }
+
     /// What a volume is made from.
     public struct StorageVolumeSource: Codable, Sendable, Hashable {
         /// `copy`; empty: nothing.

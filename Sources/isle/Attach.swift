@@ -63,15 +63,24 @@ struct Console: ParsableCommand {
             Examples:
               isle console vm
               isle console vm --show-log
+              isle console vm --screenshot screen.png
             """)
 
     @Argument(help: "The instance.", completion: Completions.instances) var name: String
+    @Option(help: "console, the serial line; or vga, the screen of a machine.") var type = "console"
+    @Option(help: ArgumentHelp("Write what the screen shows to a PNG file, and end.", valueName: "file"))
+    var screenshot: String?
     @Flag(help: "Show what the console said so far, and end.") var showLog = false
     @Option(help: ArgumentHelp("Keys that leave it.", valueName: "keys")) var detachKeys = "ctrl-a,q"
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
         let client = global.client
+        if let screenshot { return try Screen(client: client, name: name).save(to: screenshot) }
+        if type == "vga" { throw Screen(client: client, name: name).advice }
+        guard type == "console" else {
+            throw UsageError("--type \(Quantity.quoted(type)) is not known", hint: "console or vga")
+        }
         if showLog {
             return try client.stream(Endpoint(["instances", name, "console"])) { Style.output.write($0) }
         }

@@ -11,6 +11,7 @@ struct Creation {
     /// Makes the instance, starts it if asked to, and gives its name.
     func make(_ options: InstanceOptions, start: Bool) throws -> String {
         var options = options
+        if options.isEmpty { return try makeFromStore(options, start: start) }
         let upload = ImageUpload(global: global, client: client)
         if let known = upload.knownAs(options.image) {
             var guess = options
@@ -95,6 +96,7 @@ struct Create: ParsableCommand {
             Examples:
               isle create --name web -p 8080:80 nginx
               isle start web
+              isle create --empty --vm --name server --disk 20GiB
             """)
 
     @OptionGroup var instance: InstanceOptionGroup
@@ -103,8 +105,16 @@ struct Create: ParsableCommand {
         parsing: .captureForPassthrough, help: ArgumentHelp("Image and command.", valueName: "image"),
         completion: Completions.images)
     var words: [String] = []
+    @Flag(help: "Without an image: a machine with an empty disk, a container with an empty root.") var empty = false
 
     func run() throws {
+        if empty {
+            guard words.isEmpty else { throw UsageError("--empty takes no image") }
+            var options = try instance.options(image: "", command: [])
+            options.isEmpty = true
+            let name = try Creation(global: global, client: global.client).make(options, start: false)
+            return Output(options: global).lines([PlainText.escaped(name)])
+        }
         let (image, command) = try split(words)
         let client = global.client
         let options = try instance.options(image: image, command: command)

@@ -31,6 +31,7 @@ struct SnapshotCreate: ParsableCommand {
         discussion: "A running instance stands still meanwhile.")
     @Argument(help: "The instance.", completion: Completions.instances) var instance: String
     @Argument(help: "The snapshot's name; else made from snapshots.pattern.") var name: String?
+    @Flag(help: "Keep a running machine's memory too.") var stateful = false
     @Flag(help: "Keep it until it is deleted, whatever snapshots.expiry says.") var noExpiry = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
@@ -38,6 +39,7 @@ struct SnapshotCreate: ParsableCommand {
         let client = global.client
         var post = API.SnapshotsPost()
         post.name = name ?? ""
+        post.stateful = stateful
         if noExpiry { post.expiresAt = Timestamp.unset }
         let done = try global.finish(
             try client.start("POST", Snapshot.endpoint(instance), post), with: client)
@@ -86,12 +88,14 @@ struct SnapshotRestore: ParsableCommand {
         discussion: "What it is now is lost. A running instance is stopped before and started after.")
     @Argument(help: "The instance.", completion: Completions.instances) var instance: String
     @Argument(help: "The snapshot.") var name: String
+    @Flag(help: "Go on from the memory that it keeps, instead of booting.") var stateful = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
         let client = global.client
         var put = API.InstancePut()
         put.restore = name
+        if stateful { put.stateful = true }
         try global.finish(try client.start("PUT", Endpoint(["instances", instance]), put), with: client)
         Output(options: global).done(instance)
     }

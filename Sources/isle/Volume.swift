@@ -12,9 +12,12 @@ struct Volume: ParsableCommand {
               isle volume create data
               isle run -v data:/var/lib/data alpine touch /var/lib/data/x
               isle volume list
+              isle volume create --type block --size 20GiB disk
+              isle volume import debian.iso installer
+              isle config device add vm disc disk pool=default source=installer
             """,
         subcommands: [
-            VolumeList.self, VolumeCreate.self, VolumeShow.self, VolumeDelete.self, VolumePrune.self,
+            VolumeList.self, VolumeCreate.self, VolumeImport.self, VolumeShow.self, VolumeDelete.self, VolumePrune.self,
         ], aliases: ["volumes"])
 
     static func endpoint(_ name: String? = nil, query: [(String, String?)] = []) -> Endpoint {
@@ -51,6 +54,8 @@ struct VolumeCreate: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "create", abstract: "Make volumes.")
     @Argument(help: "Names.") var names: [String]
     @Option(help: "What it is for.") var description = ""
+    @Option(help: "filesystem, a folder; or block, a disk of machines.") var type = "filesystem"
+    @Option(help: ArgumentHelp("Its size, as 20GiB.", valueName: "size")) var size: String?
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() throws {
@@ -59,6 +64,8 @@ struct VolumeCreate: ParsableCommand {
             var post = API.StorageVolumesPost()
             post.name = name
             post.description = description
+            post.contentType = type
+            if let size { post.config["size"] = size }
             try client.send("POST", Volume.endpoint(), post)
             Output(options: global).done(name)
         }

@@ -35,7 +35,7 @@ import Testing
             "0:16:3e:0:0:1", "00-16-3e-00-00-01")
         + changed(nic, "ipv4.address", "", "10.9.8", "10.9.8.256", "::1", "10.9.8.2/24", "10.9.8.+2", "10.9.8.-2")
         + changed(nic, "ipv6.address", "", "10.9.8.2", "zz::1", ":", "fd42::1/64")
-        + changed(nic, "unknown", "1") + changed(disk, "path", nil, "", "relative", "/a/../b", "/a\0b")
+        + changed(nic, "unknown", "1") + changed(disk, "path", "", "relative", "/a/../b", "/a\0b")
         + changed(disk, "source", nil, "", "relative", "/a\0b") + changed(disk, "readonly", "maybe")
         + changed(disk, "shift", "2") + changed(disk, "create", "2") + changed(disk, "copy", "2")
         + changed(disk.merging(["pool": "default", "source": "v"]) { $1 }, "create", "true")

@@ -90,6 +90,22 @@ struct QEMUCommandTests {
         #expect(throws: EngineError.self) { try HotplugDisk(MachineDisk(name: "x", path: "/dev/null")) }
     }
 
+    @Test func whatCanBeTakenAwayHasAPortOfItsOwn() throws {
+        let folder = try TemporaryFolder()
+        try RootDirectory(path: folder.path).writeFile("a", [1], durable: false)
+        var machine = command(DiskRoot(path: "/d/x", format: .raw, boot: .bios))
+        machine.userDisks = [
+            .init(disk: try HotplugDisk(MachineDisk(name: "data", path: "\(folder.path)/a")), descriptor: 201)
+        ]
+        #expect(!machine.arguments.contains { $0.contains("-port") }, "a machine of one program changes nothing")
+        machine.slots = 2
+        let arguments = machine.arguments
+        let (disk, nic) = (HotplugNames.disk("data"), HotplugNames.interface("eth0"))
+        #expect(arguments.contains { $0.hasPrefix("pcie-root-port,id=\(disk)-port,") })
+        #expect(arguments.contains { $0.contains(#""bus":"\#(disk)-port""#) })
+        #expect(arguments.contains { $0.hasPrefix("virtio-net-pci,id=\(nic),") && $0.contains(",bus=\(nic)-port") })
+    }
+
     @Test func longNamesStayTwoNames() {
         let name = String(repeating: "x", count: 60)
         #expect(HotplugNames.disk(name + "1") != HotplugNames.disk(name + "2"))

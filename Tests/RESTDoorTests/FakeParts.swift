@@ -19,6 +19,9 @@ struct FakeStorage: Snapshotter, DiskMaker, FolderStore {
     func prepareDisk(_ id: InstanceID, image: String, format: DiskRoot.Format, directory: String, size: Int64?)
         async throws -> DiskRoot
     { throw EngineError(.unsupported, "no disks") }
+    func prepareDisk(_ id: InstanceID, directory: String, size: Int64?) async throws -> DiskRoot {
+        throw EngineError(.unsupported, "no disks")
+    }
     func prune(keeping layersInUse: [[String]]) async throws {}
 
     func remove(_ path: String) async throws {}

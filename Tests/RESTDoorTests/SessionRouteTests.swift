@@ -240,7 +240,8 @@ struct SessionRouteTests {
             #expect(try await status("exec", ["command": ["true"], "user": -1]) == 400)
             #expect(try await status("exec", ["command": ["true"], "environment": ["A=B": "c"]]) == 400)
             #expect(try await status("exec", ["command": ["true"]]) == 400)
-            #expect(try await status("console", ["type": "vga"]) == 501)
+            #expect(try await status("console", ["type": "vga"]) == 400)
+            #expect(try await status("console", ["type": "hologram"]) == 501)
             #expect(try await status("console", [:]) == 400)
         }
     }

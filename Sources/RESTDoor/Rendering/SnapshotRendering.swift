@@ -10,6 +10,7 @@ extension API.InstanceSnapshot {
         self.init()
         let instance = snapshot.instance
         name = snapshot.name
+        stateful = instance.hasSavedState == true
         createdAt = WireTypes.Timestamp.string(snapshot.createdAt)
         lastUsedAt =
             instance.lastUsedAt > 0 ? WireTypes.Timestamp.string(instance.lastUsedAt) : WireTypes.Timestamp.unset

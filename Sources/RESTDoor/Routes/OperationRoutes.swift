@@ -52,12 +52,12 @@ struct OperationRoutes: Sendable {
             throw EngineError(.invalidArgument, "the secret of the stream is missing")
         }
         // Claimed before the handshake is looked at: a secret that was shown to a wrong client is worth nothing.
-        guard let stream = session.claim(secret) else {
+        guard let serve = session.opening(secret) else {
             throw EngineError(.permissionDenied, "the secret is wrong or was used before")
         }
         do throws(WebSocket.HandshakeError) {
             return try WebSocket.accept(call.request, call.context) { socket in
-                await session.serve(stream, socket)
+                await serve(socket)
             }
         } catch {
             throw EngineError(.invalidArgument, error.message)

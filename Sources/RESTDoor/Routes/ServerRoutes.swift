@@ -30,6 +30,7 @@ struct ServerRoutes: Sendable {
         "instance_allow_inconsistent_copy", "storage_api_volume_snapshots",
         "storage_api_local_volume_handling", "storage_api_remote_volume_handling", "storage_api_project",
         "storage_volume_state", "storage_volume_project_move", "custom_volume_snapshot_expiry", "custom_block_volumes",
+        "console_vga_type", "custom_volume_iso", "migration_stateful",
         "instance_pool_move", "instance_project_move", "storage_btrfs_mount_options", "storage_volatile_initial_source",
         "image_force_refresh",
         "image_compression_algorithm", "image_source_project", "image_types", "image_profiles",

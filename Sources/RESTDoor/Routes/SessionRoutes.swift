@@ -119,9 +119,11 @@ struct SessionRoutes: Sendable {
     private func console(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let post = try await call.decode(API.InstanceConsolePost.self)
+        if post.type == "vga" { return try await ScreenRoutes(door: door).open(call) }
         guard post.type == "console" || post.type.isEmpty else {
             throw EngineError(
-                .unsupported, "a console of the type \(Names.quoted(post.type)) is not offered", hint: "use 'console'")
+                .unsupported, "a console of the type \(Names.quoted(post.type)) is not offered",
+                hint: "use 'console' or 'vga'")
         }
         let view = try await instances.get(name, project: call.project)
         guard view.status == .running || view.status == .starting else {
@@ -149,6 +151,7 @@ struct SessionRoutes: Sendable {
 
     /// What the console showed so far.
     private func consoleLog(_ call: Call) async throws -> Response {
+        if call.query("type") == "vga" { return try await ScreenRoutes(door: door).picture(call) }
         let lines = try await instances.logs(
             try call.parameter("name"), project: call.project, LogQuery(tail: 10_000))
         return LogBody(timestamps: false, stream: nil, isFollowed: false).response(lines)

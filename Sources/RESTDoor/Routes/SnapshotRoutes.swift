@@ -67,11 +67,6 @@ struct SnapshotRoutes: Sendable {
     /// Brings the instance back: what `PUT /1.0/instances/{name}` with `restore` asks for.
     func restore(_ call: Call, _ snapshot: String, stateful: Bool) async throws -> Response {
         let name = try call.parameter("name")
-        guard !stateful else {
-            throw EngineError(
-                .unsupported, "snapshot \(Names.quoted(snapshot)) holds no memory to restore",
-                hint: "restore it without --stateful")
-        }
         // LXD's clients may write INSTANCE/SNAPSHOT.
         let bare = snapshot.split(separator: "/").last.map(String.init) ?? snapshot
         _ = try await instances.snapshot(name, bare, project: call.project)
@@ -79,7 +74,7 @@ struct SnapshotRoutes: Sendable {
         return try await door.operation(
             "Restoring snapshot", project: project, resources: Self.resources(name, bare)
         ) { _ in
-            try await instances.restore(name, project: project, from: bare)
+            try await instances.restore(name, project: project, from: bare, isStateful: stateful)
             return [:]
         }
     }

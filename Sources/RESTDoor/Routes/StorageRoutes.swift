@@ -90,6 +90,11 @@ struct StorageRoutes: Sendable {
         let pool = try call.parameter("pool")
         _ = try await door.engine.pools.get(pool)
         try checkType(call)
+        if call.request.headers[.contentType]?.hasPrefix("application/octet-stream") == true,
+            let response = try await DiscUpload(door: door).receive(call, pool: pool)
+        {
+            return response
+        }
         let post = try await call.decode(API.StorageVolumesPost.self)
         guard post.type == "custom" || post.type.isEmpty else {
             throw EngineError(.unsupported, "only custom volumes can be made, not \(Names.quoted(post.type))")

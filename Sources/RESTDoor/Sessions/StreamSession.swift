@@ -55,14 +55,10 @@ final class StreamSession: Sendable {
         hasTerminal = terminal
         self.tie = tie
         let streams: [SessionStream] = terminal ? [.input, .control] : SessionStream.allCases
-        var generator = SystemRandomNumberGenerator()
         var byName: [String: String] = [:]
         var bySecret: [String: SessionStream] = [:]
         for stream in streams {
-            let secret = (0..<4).map { _ in
-                let digits = String(generator.next(), radix: 16)
-                return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-            }.joined()
+            let secret = StreamSecret.make()
             byName[stream.rawValue] = secret
             bySecret[secret] = stream
         }

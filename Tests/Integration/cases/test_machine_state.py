@@ -46,3 +46,41 @@ def test_stop_keeps_memory(env):
     refused = isle("stop", "--stateful", "plain", check=False)
     assert refused.code != 0 and "state" in refused.err, refused
     assert env.daemon.status("plain") == "Running"
+
+
+def test_snapshot_keeps_memory(env):
+    env.need("kernel")
+    isle = env.daemon.isle
+    script = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.5; done"
+    isle("launch", "--vm", "busybox", "clock", "-m", "256MiB", "--", "sh", "-c", script, timeout=300)
+    wait_ticks(env, 4)
+    isle("snapshot", "create", "--stateful", "clock", "then", timeout=120)
+    kept = len(ticks(env))
+    isle("snapshot", "create", "clock", "plain", timeout=120)
+    shown = {item["name"]: item["stateful"] for item in env.daemon.json("snapshot", "list", "clock")}
+    assert shown == {"then": True, "plain": False}, shown
+    states = list((env.daemon.state / "instances").rglob("memory-*.state"))
+    assert len(states) == 1 and states[0].stat().st_mode & 0o777 == 0o600, states
+    before = wait_ticks(env, kept + 4)
+    assert before == list(range(1, len(before) + 1)), f"it went on after the snapshot: {before}"
+    refused = isle("snapshot", "restore", "--stateful", "clock", "plain", check=False)
+    assert refused.code != 0 and "holds no memory" in refused.err, refused
+    assert env.daemon.status("clock") == "Running"
+    # Twice: the snapshot is not used up.
+    for _ in range(2):
+        before = len(ticks(env))
+        isle("snapshot", "restore", "--stateful", "clock", "then", timeout=120)
+        # Until it is stopped it counts on.
+        after = wait_ticks(env, before + 6)[before:]
+        back = next((i for i in range(1, len(after)) if after[i] < after[i - 1]), 0)
+        assert kept - 1 <= after[back] <= kept + 2, f"it goes on from the snapshot (about {kept}): {after}"
+    # A copy has the snapshot without its memory.
+    isle("stop", "--force", "clock")
+    isle("copy", "clock", "second", timeout=120)
+    assert not any(item["stateful"] for item in env.daemon.json("snapshot", "list", "second"))
+    isle("snapshot", "delete", "clock", "then")
+    assert not list((env.daemon.state / "instances").rglob("memory-*.state"))
+    isle("start", "clock", timeout=120)
+    refused = isle("snapshot", "create", "--stateful", "second", check=False)
+    assert refused.code != 0 and "does not run" in refused.err, refused
+    isle("delete", "--force", "clock", "second")

@@ -1,6 +1,9 @@
 """What was fetched from the package mirror, kept between runs in out/test."""
+import json
 import pathlib
 import shutil
+import subprocess
+import tempfile
 import time
 
 FOLDER = pathlib.Path(__file__).resolve().parents[3] / "out/test/fetched"
@@ -50,3 +53,31 @@ def kernel(daemon):
         return f"`isle kernel fetch` failed: {result.err.strip()[-200:]}"
     _put(store, kept, lambda source, path: shutil.copytree(source, path, symlinks=True))
     return None
+
+
+def bootable_kernel(kernels):
+    """A folder with `vmlinuz`, for boot loaders, and the modules of the power button; None if it cannot be had.
+
+    `kernels`: a folder of `isle kernel fetch`, which names the package.
+    """
+    kept = FOLDER / "bootable"
+    if _fresh(kept):
+        return kept
+    package = json.loads(next(pathlib.Path(kernels).glob("*/kernel.json")).read_text())["package"]
+    with tempfile.TemporaryDirectory() as work:
+        fetched = subprocess.run(["apt-get", "-o", "APT::Sandbox::User=root", "-q", "download", package], cwd=work,
+                                 capture_output=True)
+        archives = list(pathlib.Path(work).glob("*.deb"))
+        if fetched.returncode != 0 or not archives:
+            return None
+        subprocess.run(["dpkg-deb", "-x", archives[0], f"{work}/x"], check=True)
+        root = pathlib.Path(work) / "x"
+        wanted = [next(root.glob("boot/vmlinuz-*")), *root.rglob("button.ko"), *root.rglob("evdev.ko")]
+
+        def copy(_, part):
+            part.mkdir()
+            for file in wanted:
+                shutil.copy(file, part / ("vmlinuz" if file.name.startswith("vmlinuz") else file.name))
+
+        _put(None, kept, copy)
+    return kept

@@ -33,6 +33,106 @@ def run(*command, **options):
     return done.stdout
 
 
+def partition(disk, table, parts, size):
+    with open(disk, "wb") as file:
+        file.truncate((size + MEBIBYTE - 1) // MEBIBYTE * MEBIBYTE)
+    run("sfdisk", "-q", disk, input=table)
+    for sector, source in parts:
+        run("dd", f"if={source}", f"of={disk}", "bs=1M", f"seek={sector // 2048}", "conv=notrunc,sparse")
+
+
+TINY_INIT = """#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+[ -d /sys/firmware/efi ] && echo "firmware uefi" || echo "firmware bios"
+for module in /*.ko; do insmod $module; done
+# The power button is one of the input devices.
+for input in /dev/input/event*; do
+  ( dd if=$input bs=24 count=1 >/dev/null 2>&1 && echo "button pressed" && sync && poweroff -f ) &
+done
+echo "tiny is up"
+while :; do setsid cttyhack sh; done
+"""
+TINY_GRUB = """serial --unit=0 --speed=115200
+terminal_output serial
+linux /vmlinuz console=ttyS0 quiet
+initrd /initrd.img
+boot
+"""
+
+
+class TinyDisks:
+    """Disks with GRUB, the distribution's kernel and busybox: a boot takes seconds even without KVM."""
+
+    def __init__(self, folder, kernel):
+        """`kernel`: a folder with `vmlinuz` and modules."""
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(mode=0o700)
+        (self.folder / "grub.cfg").write_text(TINY_GRUB)
+        self.kernel = kernel / "vmlinuz"
+        self.modules = sorted(kernel.glob("*.ko"))
+        self.initrd()
+        self.files = self.filesystem()
+
+    def initrd(self):
+        tree = self.folder / "tree"
+        (tree / "bin").mkdir(parents=True)
+        shutil.copy("/bin/busybox", tree / "bin/busybox")
+        (tree / "init").write_text(TINY_INIT)
+        os.chmod(tree / "init", 0o755)
+        names = ["bin", "bin/busybox", "init"]
+        for module in self.modules:
+            shutil.copy(module, tree / module.name)
+            names.append(module.name)
+        with open(self.folder / "initrd.img", "wb") as file:
+            subprocess.run(["/bin/busybox", "cpio", "-o", "-H", "newc"], cwd=tree, stdout=file, stderr=subprocess.DEVNULL,
+                           check=True, input="".join(name + "\n" for name in names).encode())
+
+    def filesystem(self):
+        """FAT: readable by GRUB, writable without a mount."""
+        path = self.folder / "boot.fat"
+        size = self.kernel.stat().st_size + (self.folder / "initrd.img").stat().st_size + 4 * MEBIBYTE
+        with open(path, "wb") as file:
+            file.truncate((size + MEBIBYTE - 1) // MEBIBYTE * MEBIBYTE)
+        run("mkfs.vfat", "-n", "TINY", path)
+        run("mmd", "-i", path, "::/boot", "::/boot/grub", "::/EFI", "::/EFI/BOOT")
+        run("mcopy", "-i", path, self.kernel, "::/vmlinuz")
+        run("mcopy", "-i", path, self.folder / "initrd.img", "::/initrd.img")
+        run("mcopy", "-i", path, self.folder / "grub.cfg", "::/boot/grub/grub.cfg")
+        return path
+
+    def bios(self, form):
+        core = self.folder / "core.img"
+        run("grub-mkimage", "-O", "i386-pc", "-o", core, "-p", "(hd0,msdos1)/boot/grub", "biosdisk", "part_msdos", "fat",
+            "linux", "normal", "configfile", "serial", "terminal", "boot")
+        disk = self.folder / "bios.raw"
+        partition(disk, "label: dos\nstart=2048, type=c, bootable\n", [(2048, self.files)], self.files.stat().st_size + 2 * MEBIBYTE)
+        with open(disk, "r+b") as file:
+            file.write(pathlib.Path("/usr/lib/grub/i386-pc/boot.img").read_bytes()[:440])
+            file.seek(512)
+            file.write(core.read_bytes())
+        return self.convert(disk, form)
+
+    def uefi(self, form):
+        early = self.folder / "early.cfg"
+        early.write_text("search --no-floppy --label TINY --set=root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n")
+        loader = self.folder / "BOOTX64.EFI"
+        run("grub-mkimage", "-O", "x86_64-efi", "-o", loader, "-p", "/boot/grub", "-c", early, "part_gpt", "fat", "linux",
+            "normal", "configfile", "search", "search_label", "serial", "terminal", "boot")
+        system = self.folder / "esp.fat"
+        shutil.copy(self.files, system)
+        run("mcopy", "-i", system, loader, "::/EFI/BOOT/BOOTX64.EFI")
+        disk = self.folder / "uefi.raw"
+        partition(disk, "label: gpt\nstart=2048, type=U\n", [(2048, system)], system.stat().st_size + 3 * MEBIBYTE)
+        return self.convert(disk, form)
+
+    def convert(self, disk, form):
+        target = disk.with_suffix("." + form)
+        run("qemu-img", "convert", "-f", "raw", "-O", form, disk, target)
+        return target
+
+
 class DebianDisks:
     """`bios` and `uefi`: raw disks of the same system, made once in `cache` (minutes) and kept there."""
 
@@ -83,7 +183,7 @@ class DebianDisks:
         run("grub-mkimage", "-O", "i386-pc", "-o", core, "-p", "(hd0,msdos1)/boot/grub", "biosdisk", "part_msdos", "ext2",
             "linux", "normal", "configfile", "serial", "terminal", "boot")
         disk = work / "bios.raw"
-        self.partition(disk, "label: dos\nstart=2048, type=83, bootable\n", [(2048, filesystem)], filesystem.stat().st_size + 2 * MEBIBYTE)
+        partition(disk, "label: dos\nstart=2048, type=83, bootable\n", [(2048, filesystem)], filesystem.stat().st_size + 2 * MEBIBYTE)
         sector = pathlib.Path("/usr/lib/grub/i386-pc/boot.img").read_bytes()
         with open(disk, "r+b") as file:
             file.write(sector[:440])
@@ -106,14 +206,6 @@ class DebianDisks:
         run("mcopy", "-i", system, loader, "::/EFI/BOOT/BOOTX64.EFI")
         disk = work / "uefi.raw"
         second = 2048 + 48 * 2048
-        self.partition(disk, "label: gpt\nstart=2048, size=98304, type=U\n" f"start={second}, type=L\n",
+        partition(disk, "label: gpt\nstart=2048, size=98304, type=U\n" f"start={second}, type=L\n",
                        [(2048, system), (second, filesystem)], filesystem.stat().st_size + (48 + 3) * MEBIBYTE)
         disk.rename(self.uefi)
-
-    @staticmethod
-    def partition(disk, table, parts, size):
-        with open(disk, "wb") as file:
-            file.truncate((size + MEBIBYTE - 1) // MEBIBYTE * MEBIBYTE)
-        run("sfdisk", "-q", disk, input=table)
-        for sector, source in parts:
-            run("dd", f"if={source}", f"of={disk}", "bs=1M", f"seek={sector // 2048}", "conv=notrunc,sparse")
