@@ -1,3 +1,4 @@
+import CHost
 public import DriverKit
 import Glibc
 import LinuxHost

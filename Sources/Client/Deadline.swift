@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 /// A moment of the monotonic clock at which waiting ends; `never` waits for ever.

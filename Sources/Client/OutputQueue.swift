@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 /// Bytes on their way to a descriptor of this process that may be slow. Nothing is written that could block: the

@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 /// Waiting for one of several descriptors.

@@ -1,3 +1,4 @@
+import CHost
 import DriverKit
 import FoundationEssentials
 import Glibc

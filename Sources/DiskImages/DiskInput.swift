@@ -1,4 +1,5 @@
 import Archive
+import CHost
 import Glibc
 import LinuxHost
 import Model

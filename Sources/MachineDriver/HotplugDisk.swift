@@ -1,3 +1,4 @@
+import CHost
 import DriverKit
 import Glibc
 import LinuxHost

@@ -1,3 +1,4 @@
+import CHost
 import DiskImages
 public import DriverKit
 import Glibc

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CHost
 import CLIKit
 import Client
 import Glibc

@@ -1,6 +1,7 @@
 import BridgeNetwork
 import BtrfsStorage
 import BuildahBuilder
+import CHost
 import CertificateKit
 import ContainerDriver
 import DockerDoor

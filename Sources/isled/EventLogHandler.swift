@@ -1,3 +1,4 @@
+import CHost
 import Engine
 import Glibc
 import Logging

@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 /// Tells the service manager how far the daemon is (sd_notify(3)); does nothing without one.

@@ -1,3 +1,4 @@
+import CHost
 import DoorKit
 import Glibc
 import Model

@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 /// What `info` and `version` say of the machine.
