@@ -30,7 +30,8 @@ extension BridgeNetwork {
     }
 
     private func retry(_ connection: VethConnection) throws -> HostLink? {
-        for _ in 0..<60 {
+        sweeper.hurry()
+        for _ in 0..<200 {
             usleep(5_000)
             do { return try connection.make(session()) } catch let error as NetlinkError where error.isAlreadyThere {
                 continue

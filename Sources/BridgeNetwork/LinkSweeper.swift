@@ -30,6 +30,13 @@ final class LinkSweeper: Sendable {
         }
     }
 
+    /// Deletes what is retired without further patience: somebody waits for the name.
+    func hurry() {
+        state.withLock { state in
+            for link in state.links.keys { state.links[link] = .now }
+        }
+    }
+
     /// Suspends until every retired link is gone.
     func drain() async {
         while let task = state.withLock({ $0.task }) { await task.value }

@@ -12,7 +12,7 @@ struct BuildSandbox: Sendable {
 
     /// The fixed steps from the host into the sandbox; what varies comes as arguments.
     private static let script = """
-        mount --bind "$1" "$2" && space="$3" && shift 3 && exec nsenter --user="$space" --setuid 0 --setgid 0 -- "$@"
+        mount --bind "$1" "$2" && cd "$2" && space="$3" && shift 3 && exec nsenter --user="$space" --setuid 0 --setgid 0 -- "$@"
         """
 
     /// Arguments that every call of buildah has.

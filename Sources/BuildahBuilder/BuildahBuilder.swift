@@ -183,7 +183,8 @@ public final class BuildahBuilder: ImageBuilder {
             }
             let text = try await sandbox.run([
                 "pull", "--quiet", "--signature-policy", "\(sandbox.shown)/policy.json",
-                "oci:\(sandbox.shown)/\(work.id)/\(name)",
+                // Relative to the sandbox's folder: buildah makes a name of the path, and not every path makes one.
+                "oci:\(work.id)/\(name)",
             ])
             return text.split(separator: "\n").last.map(String.init) ?? id
         }
@@ -203,11 +204,12 @@ public final class BuildahBuilder: ImageBuilder {
         ])
         let config = try out.readFile("image/\(id)", limit: 8 << 20)
         struct Configuration: Decodable {
-            struct Root: Decodable { var diff_ids: [String] }
+            // An image without layers has no list of them either.
+            struct Root: Decodable { var diff_ids: [String]? }
             var rootfs: Root
         }
         let known = Set(bases.values.flatMap { $0.image.layers.map(\.diffID) })
-        let ids = try JSONDecoder().decode(Configuration.self, from: Data(config)).rootfs.diff_ids
+        let ids = try JSONDecoder().decode(Configuration.self, from: Data(config)).rootfs.diff_ids ?? []
         return BuiltImage(
             config: config,
             layers: try ids.map { diffID in

@@ -34,8 +34,9 @@ public struct DockerDoor: Sendable {
 
     public init(engine: Engine, server: Server, logger: Logger) {
         parts = DockerParts(
-            engine: engine, server: server, execs: ExecRegistry(), terminals: TerminalRegistry(), events: EventLog(),
-            imageCache: ImageCache(engine.images), logger: logger)
+            engine: engine, server: server, execs: ExecRegistry(), terminals: TerminalRegistry(),
+            failures: StartFailures(),
+            events: EventLog(), imageCache: ImageCache(engine.images), logger: logger)
         responder = Self.table(parts).responder()
         self.logger = logger
     }
@@ -108,6 +109,7 @@ struct DockerParts: Sendable {
     let server: DockerDoor.Server
     let execs: ExecRegistry
     let terminals: TerminalRegistry
+    let failures: StartFailures
     let events: EventLog
     let imageCache: ImageCache
     let logger: Logger

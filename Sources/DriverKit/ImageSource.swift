@@ -91,6 +91,30 @@ public struct RegistryCredentials: Sendable {
     }
 }
 
+/// Asks registries without fetching anything.
+public protocol RegistryFacet: Sendable {
+    /// Checks that a registry (`docker.io`, `host:port`) answers and takes the credentials.
+    ///
+    /// - Throws: `permissionDenied` if it does not take them, `unavailable` if it does not answer.
+    func check(_ registry: String, credentials: RegistryCredentials?) async throws
+    /// What `reference` (full) names in its registry now. `notFound` if it names nothing.
+    func resolve(_ reference: String, credentials: RegistryCredentials?) async throws -> RegistryEntry
+}
+
+/// What a registry has under a name.
+public struct RegistryEntry: Sendable {
+    /// `sha256:…` of the manifest, or of the list of manifests.
+    public var digest: String
+    public var mediaType: String
+    /// Bytes of the manifest.
+    public var size: Int64
+    public init(digest: String, mediaType: String, size: Int64) {
+        self.digest = digest
+        self.mediaType = mediaType
+        self.size = size
+    }
+}
+
 /// One line of an image's history.
 public struct ImageHistoryEntry: Sendable, Codable, Hashable {
     /// RFC 3339, as the image states it.

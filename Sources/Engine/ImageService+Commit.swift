@@ -13,8 +13,10 @@ extension ImageService {
         let maker = try parts.imaging(\.maker, for: "make images of instances")
         let file = "\(parts.layout.temporary)/commit-\(UInt64.random(in: .min ... .max))"
         defer { unlink(file) }
+        var config = try request.config ?? source.config()
+        request.adjust?(&config)
         let change = ImageChange(
-            config: try request.config ?? source.config(), architecture: source.record.architecture,
+            config: config, architecture: source.record.architecture,
             author: request.author, comment: request.comment, createdBy: source.image.config.cmd.joined(separator: " "),
             createdAt: Clock.now)
         return try await withLease(source.image.digest) {

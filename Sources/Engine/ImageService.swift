@@ -76,6 +76,16 @@ public actor ImageService {
         return try await pull(name, progress: progress)
     }
 
+    /// Checks that a registry takes the credentials. `permissionDenied` if it does not.
+    public func checkCredentials(_ credentials: RegistryCredentials, at registry: String) async throws {
+        try await parts.imaging(\.registry, for: "ask registries").check(registry, credentials: credentials)
+    }
+
+    /// What a registry has under a name (full) now; nothing is fetched. `notFound` if it has nothing.
+    public func resolve(_ reference: String, credentials: RegistryCredentials? = nil) async throws -> RegistryEntry {
+        try await parts.imaging(\.registry, for: "ask registries").resolve(reference, credentials: credentials)
+    }
+
     /// Fetches an image from its registry, also when an older one of that reference is here.
     public func pull(
         _ name: String, credentials: RegistryCredentials? = nil,

@@ -10,6 +10,8 @@ public struct CommitRequest: Sendable {
     public var reference: String?
     /// How the image is to be run; nil: as the instance is.
     public var config: ImageConfig?
+    /// Changes how the image is to be run, after `config`.
+    public var adjust: (@Sendable (inout ImageConfig) -> Void)?
     public var author: String?
     public var comment: String?
     /// Pause a running instance meanwhile, so that all of the image is of one moment.

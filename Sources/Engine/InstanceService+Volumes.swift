@@ -4,14 +4,16 @@ import StateStore
 
 // What an instance has because its image says so: a shell, and volumes (VOLUME of a Dockerfile).
 extension InstanceService {
-    /// Gives the record a device for each volume of the image that no device of the user's takes the place of, and the
+    /// Gives the record a device for each volume of the image, and each of `more`, that no device of the user's takes the place of, and the
     /// volumes that are to be made.
-    func addImageVolumes(_ record: inout InstanceRecord, _ image: ImageRecord, merged: MergedConfig) -> [VolumeRecord] {
+    func addImageVolumes(
+        _ record: inout InstanceRecord, _ image: ImageRecord, more: [String], merged: MergedConfig
+    ) -> [VolumeRecord] {
         guard record.kind == .application || record.kind == .system else { return [] }
         func plain(_ path: String) -> [Substring] { path.split(separator: "/").filter { $0 != "." } }
         var taken = merged.devices.values.filter { $0["type"] == "disk" }.compactMap { $0["path"].map(plain) }
         var volumes: [VolumeRecord] = []
-        for path in image.config.volumes.sorted() {
+        for path in Set(image.config.volumes + more).sorted() {
             let names = plain(path)
             guard path.hasPrefix("/"), !names.isEmpty, !names.contains(".."), !taken.contains(names) else { continue }
             taken.append(names)

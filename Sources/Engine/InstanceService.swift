@@ -133,7 +133,7 @@ public actor InstanceService {
         if kind == .system || kind == .application { record.templatesDue = "create" }
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
-        let volumes = addImageVolumes(&record, image, merged: merged)
+        let volumes = addImageVolumes(&record, image, more: request.volumes, merged: merged)
         try await checkPlan(record, image)
         record.pool = try await choosePool(record)
         return try await insert(record) { actor in

@@ -17,6 +17,8 @@ public struct CreateRequest: Sendable {
     public var devices: [String: [String: String]]
     public var profiles: [String]
     public var ephemeral: Bool
+    /// Paths that get a volume of their own, as those that the image names.
+    public var volumes: [String] = []
     /// Without an image on purpose: nothing is in it yet.
     public var isEmpty = false
     /// nil: the engine makes one.

@@ -8,7 +8,7 @@ import OCI
 import Registry
 
 /// The engine's image source: registries, files and package mirrors on one side, the content store on the other.
-public struct ImageDepot: ImageSource {
+public struct ImageDepot: ImageSource, RegistryFacet {
     let client: RegistryClient
     let store: DiskContentStore
     let root: String
@@ -55,6 +55,17 @@ public struct ImageDepot: ImageSource {
         try await ImageTransfer(client: client, store: store).push(
             try ContentDigest(digest), to: try ImageReference(parsing: reference),
             credentials: credentials.map(Self.credentials), progress: { progress(Self.report("pushing", $0)) })
+    }
+
+    public func check(_ registry: String, credentials: DriverKit.RegistryCredentials?) async throws {
+        try await client.ping(registry, credentials: credentials.map(Self.credentials))
+    }
+
+    public func resolve(_ reference: String, credentials: DriverKit.RegistryCredentials?) async throws -> RegistryEntry
+    {
+        let found = try await client.resolve(
+            try ImageReference(parsing: reference), credentials: credentials.map(Self.credentials))
+        return RegistryEntry(digest: found.digest.description, mediaType: found.mediaType, size: Int64(found.size))
     }
 
     public func history(_ digest: String) async throws -> [ImageHistoryEntry] {

@@ -32,6 +32,12 @@ public struct ImageConfiguration: Hashable, Sendable, Codable {
             type = "layers"
             self.diffIDs = diffIDs
         }
+        /// Builders leave the list of an image without layers out, or null, though image-spec's config.md wants it.
+        public init(from decoder: any Decoder) throws {
+            let fields = try decoder.container(keyedBy: CodingKeys.self)
+            type = try fields.decode(String.self, forKey: .type)
+            diffIDs = try fields.decodeIfPresent([ContentDigest].self, forKey: .diffIDs) ?? []
+        }
     }
 
     /// How one layer, or a change without a layer, came to be.

@@ -63,7 +63,8 @@ struct RepositorySession: Sendable {
             case .location(let location): location
             }
         let key = TokenCache.Key(
-            authority: base.authority, scopes: request.scopes, username: credentials?.username)
+            authority: base.authority, scopes: request.scopes, username: credentials?.username,
+            password: credentials?.password)
         let known = shared.tokens.header(key)
         let first = try await follow(request, location, base: base, authorization: known)
         guard first.status == 401, first.location.isSameOrigin(as: base) else { return first }

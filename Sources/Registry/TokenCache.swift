@@ -6,6 +6,8 @@ final class TokenCache: Sendable {
         var authority: String
         var scopes: [String]
         var username: String?
+        /// What one secret was good for is not another's.
+        var password: String?
     }
 
     private struct Entry {

@@ -11,13 +11,16 @@ struct ServiceReader {
     let files: [String: [String: String]]
     let networks: [String: Stack.Network]
     let volumes: [String: Stack.Volume]
+    /// What builds may be given.
+    let secrets: [String: Stack.File]
     let access: StackFile.Access
     private var options = InstanceOptions()
     private var devices: [String: [String: String]] = [:]
 
     init(
         name: String, project: String, directory: String, files: [String: [String: String]],
-        networks: [String: Stack.Network], volumes: [String: Stack.Volume], access: StackFile.Access
+        networks: [String: Stack.Network], volumes: [String: Stack.Volume], secrets: [String: Stack.File],
+        access: StackFile.Access
     ) {
         self.name = name
         self.project = project
@@ -25,22 +28,28 @@ struct ServiceReader {
         self.files = files
         self.networks = networks
         self.volumes = volumes
+        self.secrets = secrets
         self.access = access
     }
 
     mutating func read(_ fields: inout Fields) throws(StackError) -> Stack.Service {
         options.currentDirectory = directory
         options.home = access.environment("HOME")
-        let usesBuild = fields.take("build") != nil
+        let source = fields.take("build")
         if let image = try fields.text("image") {
             options.image = image
-        } else if !usesBuild {
+        } else if source == nil {
             throw StackError("service '\(name)' has no image")
         } else {
             options.image = "\(project)-\(name)"
         }
-        if usesBuild { options.pull = "never" }
+        var build: Stack.Build?
+        if let source {
+            build = try BuildReader(service: name, directory: directory, secrets: secrets, access: access)
+                .read(source, image: options.image)
+        }
         try readKind(&fields)
+        let buildsAlways = try readPullPolicy(&fields, isBuilt: build != nil)
         try readProgram(&fields)
         try readSecurity(&fields)
         try readNamespaces(&fields)
@@ -67,7 +76,7 @@ struct ServiceReader {
         return Stack.Service(
             name: name, replicas: replicas ?? 1, containerName: containerName, dependencies: dependencies,
             update: update, options: options, nics: nics, devices: devices, labels: labels, sharedNetwork: shared,
-            usesBuild: usesBuild, hash: "")
+            build: build, buildsAlways: buildsAlways, hash: "")
     }
 
     private mutating func readKind(_ fields: inout Fields) throws(StackError) {
@@ -116,13 +125,24 @@ struct ServiceReader {
         options.stopSignal = try fields.text("stop_signal")
         options.stopTimeout = try fields.text("stop_grace_period")
         options.runtime = try fields.text("runtime")
-        if let policy = try fields.text("pull_policy") {
-            let words = ["if_not_present": "missing", "missing": "missing", "always": "always", "never": "never"]
-            guard let pull = words[policy] else {
-                throw StackError("service '\(name)': the pull_policy '\(policy)' is not offered")
+    }
+
+    /// Whether the image is to be made with every `up`. One that is made here is in no registry, unless the policy says so.
+    private mutating func readPullPolicy(_ fields: inout Fields, isBuilt: Bool) throws(StackError) -> Bool {
+        if isBuilt { options.pull = "never" }
+        guard let policy = try fields.text("pull_policy") else { return false }
+        if policy == "build" {
+            guard isBuilt else {
+                throw StackError("service '\(name)': the pull_policy is build, but there is no 'build'")
             }
-            options.pull = pull
+            return true
         }
+        let words = ["if_not_present": "missing", "missing": "missing", "always": "always", "never": "never"]
+        guard let pull = words[policy] else {
+            throw StackError("service '\(name)': the pull_policy '\(policy)' is not offered")
+        }
+        if !isBuilt { options.pull = pull }
+        return false
     }
 
     private mutating func readSecurity(_ fields: inout Fields) throws(StackError) {

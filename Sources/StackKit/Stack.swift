@@ -59,7 +59,10 @@ public struct Stack: Sendable {
         public var labels: [String: String]
         /// A service of the stack whose network this one shares.
         public var sharedNetwork: String?
-        public var usesBuild: Bool
+        /// How its image is made; nil: it is there or in a registry.
+        public var build: Build?
+        /// Whether `up` makes the image anew even if it is there.
+        public var buildsAlways: Bool
         /// Changes whenever anything of the service does.
         public var hash: String
     }

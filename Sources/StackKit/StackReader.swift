@@ -27,11 +27,14 @@ extension Stack {
         let folderOfFiles = "\(storage)/\(project)"
         var contents: [String: String] = [:]
         var shown: [String: [String: String]] = [:]
+        var secrets: [String: File] = [:]
         for kind in ["configs", "secrets"] {
             for (item, value) in file.document[kind]?.objectValue ?? [:] {
                 var fields = try Fields("\(kind.dropLast()) '\(item)'", value)
                 if let path = try fields.text("file") {
-                    shown[kind, default: [:]][item] = Self.absolute(path, file.directory)
+                    let absolute = Self.absolute(path, file.directory)
+                    shown[kind, default: [:]][item] = absolute
+                    if kind == "secrets" { secrets[item] = File(path: absolute, content: nil) }
                 } else {
                     let variable = try fields.text("environment")
                     guard let content = try fields.text("content") ?? variable.flatMap({ access.environment($0) })
@@ -42,6 +45,7 @@ extension Stack {
                     }
                     contents["\(kind)-\(item)"] = content
                     shown[kind, default: [:]][item] = "\(folderOfFiles)/\(kind)-\(item)"
+                    if kind == "secrets" { secrets[item] = File(path: nil, content: content) }
                 }
                 for key in ["name", "labels", "external", "template_driver"] { _ = fields.take(key) }
                 try fields.finish()
@@ -59,7 +63,7 @@ extension Stack {
             guard own.isEmpty || active.contains("*") || !active.isDisjoint(with: own) else { continue }
             var reader = ServiceReader(
                 name: service, project: project, directory: file.directory, files: shown, networks: networks,
-                volumes: volumes, access: access)
+                volumes: volumes, secrets: secrets, access: access)
             var read = try reader.read(&fields)
             read.hash = Self.hash(value, contents)
             services.append(read)

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CHost
 import CLIKit
 import Client
 import Glibc
@@ -55,25 +54,7 @@ struct Build: ParsableCommand {
             }
             post.ssh[parts[0]] = path
         }
-        let archive = try BuildContext(folder)
-        defer { archive.remove() }
-        var last = API.BuildEvent()
-        let header = (
-            API.BuildPost.header, PercentEncoding.encode(String(decoding: try JSON.encode(post), as: UTF8.self))
-        )
-        try global.client.uploadForLines(Endpoint(["images", "build"]), headers: [header], body: archive.body()) {
-            line in
-            let event = try JSON.decode(API.BuildEvent.self, from: line)
-            if let text = event.line {
-                if !global.quiet { Style.output.write(PlainText.escaped(text) + "\n") }
-            } else {
-                last = event
-            }
-        }
-        if let error = last.error { throw ClientError(.refused(status: last.errorCode ?? 500), error) }
-        guard let fingerprint = last.fingerprint else {
-            throw ClientError(.connectionLost, "the daemon ended the build without a word")
-        }
+        let fingerprint = try ImageBuild(global: global).run(post, context: folder)
         if global.quiet { Output(options: global).lines([fingerprint]) }
     }
 
@@ -115,48 +96,4 @@ struct Build: ParsableCommand {
             post.secrets[id] = try LocalFile.text(fields["src"] ?? fields["source"] ?? id, "--secret")
         }
     }
-}
-
-/// A folder as a tar in a temporary file.
-struct BuildContext {
-    private let path: String
-    private let file: OwnedDescriptor
-    private let size: Int64
-
-    /// Packed by tar(1), owners and times as they are.
-    init(_ folder: String) throws {
-        var template = Array("/tmp/isle-build-XXXXXX".utf8CString)
-        let raw = mkstemp(&template)
-        guard raw >= 0 else { throw ClientError(.local, "a temporary file cannot be made") }
-        file = OwnedDescriptor(raw)
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let status = Self.pack(folder, path)
-        size = Int64(lseek(raw, 0, SEEK_END))
-        guard status == 0, size >= 0, lseek(raw, 0, SEEK_SET) == 0 else {
-            unlink(path)
-            throw ClientError(.local, "the folder \(Quantity.quoted(folder)) cannot be packed")
-        }
-    }
-
-    private static func pack(_ folder: String, _ path: String) -> Int32 {
-        let arguments = ["tar", "-C", folder, "-cf", path, "--", "."]
-        var pointers = arguments.map { strdup($0) }
-        pointers.append(nil)
-        defer { for pointer in pointers { free(pointer) } }
-        return isle_cli_run_foreground("tar", pointers)
-    }
-
-    func body() -> HTTPRequest.Body {
-        var left = size
-        return .stream(length: size) {
-            if left == 0 { return nil }
-            guard let piece = LocalFile.piece(of: file, most: Int(min(left, 1 << 18))), !piece.isEmpty else {
-                throw ClientError(.local, "the packed build context became shorter")
-            }
-            left -= Int64(piece.count)
-            return piece
-        }
-    }
-
-    func remove() { unlink(path) }
 }

@@ -21,7 +21,10 @@ struct StackCommand: ParsableCommand {
               isle stack logs -f . web
               isle stack down . -v
             """,
-        subcommands: [StackUp.self, StackDown.self, StackPs.self, StackLogs.self, StackScale.self, StackConfig.self])
+        subcommands: [
+            StackUp.self, StackDown.self, StackBuild.self, StackPs.self, StackLogs.self, StackScale.self,
+            StackConfig.self,
+        ])
 }
 
 /// Options of every verb of `isle stack`.
@@ -110,6 +113,7 @@ struct StackUp: ParsableCommand {
     @Option(help: ArgumentHelp("Number of instances of a service.", valueName: "service=number")) var scale: [String] =
         []
     @Flag(help: "Delete instances of services that the file no longer has.") var removeOrphans = false
+    @Flag(help: "Build the images of services that have 'build', even if they are there.") var build = false
     @Flag(help: "Replace instances that need not be replaced.") var forceRecreate = false
     // Compose's users write it; the services run in the background anyway.
     @Flag(name: .shortAndLong, help: .hidden) var detach = false
@@ -122,7 +126,22 @@ struct StackUp: ParsableCommand {
         var runner = StackRunner(stack: stack, global: global)
         runner.patience = try Quantity.seconds(waitTimeout, option: "--wait-timeout")
         try runner.up(
-            services, scale: try StackScale.counts(scale), removeOrphans: removeOrphans, forced: forceRecreate)
+            services, scale: try StackScale.counts(scale), removeOrphans: removeOrphans, forced: forceRecreate,
+            builds: build)
+    }
+}
+
+struct StackBuild: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "build", abstract: "Build the images of services that have 'build'.")
+    @OptionGroup var stack: StackOptions
+    @Argument(help: "Only these services.") var services: [String] = []
+    @Flag(help: "Carry out every step anew.") var noCache = false
+    @Flag(help: "Fetch base images even if they are here.") var pull = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() throws {
+        try StackRunner(stack: try stack.stack(), global: global).build(services, noCache: noCache, pull: pull)
     }
 }
 

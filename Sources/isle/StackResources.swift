@@ -92,7 +92,7 @@ extension StackRunner {
         }
         try Failure.forEach(members.map(\.instance.name)) { name in
             guard let member = members.first(where: { $0.instance.name == name }) else { return }
-            try remove(member)
+            try remove(member, volumes: volumes)
         }
         let networks = try client.get([API.Network].self, Endpoint(["networks"], query: [("recursion", "1")]))
             .filter { $0.config[Self.project] == stack.name }

@@ -43,11 +43,17 @@ struct StackRunner {
 
     // MARK: up
 
-    func up(_ wanted: [String], scale: [String: Int], removeOrphans: Bool = false, forced: Bool = false) throws {
-        let services = try stack.ordered(wanted)
+    func up(
+        _ wanted: [String], scale: [String: Int], removeOrphans: Bool = false, forced: Bool = false,
+        builds: Bool = false
+    )
+        throws
+    {
+        var services = try stack.ordered(wanted)
         if let unknown = scale.keys.sorted().first(where: { name in !stack.services.contains { $0.name == name } }) {
             throw UsageError("there is no service \(Quantity.quoted(unknown))")
         }
+        for index in services.indices { try makeImage(of: &services[index], anew: builds) }
         try makeNetworks(for: services)
         try makeVolumes(for: services)
         try writeFiles()
@@ -116,8 +122,7 @@ struct StackRunner {
         options.name = stack.instanceName(service, number)
         options.isBlockDevice = LocalFile.isBlockDevice
         options.readFile = { path, option throws(UsageError) in try LocalFile.text(path, option) }
-        let image = options.image
-        options.image = try ImageUpload(global: global, client: client).reference(for: image)
+        options.image = try ImageUpload(global: global, client: client).reference(for: options.image)
         var post = try options.request()
         post.devices.merge(service.nics) { $1 }
         post.devices.merge(service.devices) { $1 }
@@ -133,13 +138,10 @@ struct StackRunner {
         post.start = true
         do {
             try global.finish(try client.start("POST", Endpoint(["instances"]), post), with: client)
-        } catch var error as ClientError {
+        } catch let error as ClientError {
             // One that was made and cannot start is no instance of the service.
             try? client.send(
                 "DELETE", Endpoint(["instances", options.name ?? ""], query: [("force", "1")]), nil as API.Empty?)
-            if service.usesBuild, error.hint == nil {
-                error.hint = "service '\(service.name)' is built: build its image first, and name it \(image)"
-            }
             throw error
         }
         report(options.name ?? "", "started")
@@ -152,7 +154,8 @@ struct StackRunner {
         try client.send("PUT", Endpoint(["instances", name, "state"]), state)
     }
 
-    func remove(_ member: Member) throws {
+    /// - Parameter volumes: also those that its image asked for and nobody named.
+    func remove(_ member: Member, volumes: Bool = false) throws {
         let name = member.instance.name
         if member.instance.status == "Running" || member.instance.status == "Frozen" {
             var state = API.InstanceStatePut()
@@ -165,7 +168,9 @@ struct StackRunner {
             }
         }
         do {
-            try client.send("DELETE", Endpoint(["instances", name], query: [("force", "1")]), nil as API.Empty?)
+            try client.send(
+                "DELETE", Endpoint(["instances", name], query: [("force", "1"), ("volumes", volumes ? "1" : nil)]),
+                nil as API.Empty?)
         } catch let error as ClientError where error.isNotFound {
             // It deletes itself when it ends.
         }

@@ -71,7 +71,8 @@ struct Composition {
             imaging: ImagingParts(
                 archiver: storage, disks: disks, maker: depot, bundles: depot,
                 remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),
-                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run)),
+                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run),
+                registry: depot),
             trust: ServerTrust(identity), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [
                 { await btrfs.check() },

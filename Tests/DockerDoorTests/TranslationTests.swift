@@ -44,6 +44,17 @@ import Testing
         #expect(LimitTranslation.nanoCPUs("150ms/100ms") == 1_500_000_000)
     }
 
+    @Test func pathsWithoutASourceGetVolumesOfTheirOwn() throws {
+        let made = try translate([
+            "Volumes": ["/a": [:]],
+            "HostConfig": ["Binds": ["/b"], "Mounts": [["Type": "volume", "Target": "/c"]]],
+        ])
+        #expect(try made.request(name: nil).volumes.sorted() == ["/a", "/b", "/c"])
+        for wrong in ["relative", "/", "/a/../b"] {
+            #expect(throws: EngineError.self) { try translate(["Volumes": .object([.init(key: wrong, value: [:])])]) }
+        }
+    }
+
     @Test func portsAndNetworksAreTranslated() throws {
         let devices = try translate([
             "HostConfig": [

@@ -77,6 +77,56 @@ private func stack(_ text: String, profiles: [String] = [], environment: [String
         #expect(db.nics["eth0"]?["network"] == "shop_default")
     }
 
+    @Test func aBuildIsWhatTheBuilderIsTold() throws {
+        let read = try stack(
+            """
+            services:
+              web:
+                build:
+                  context: ./web
+                  dockerfile: docker/Dockerfile
+                  args: [A=1, FROM_HERE, NOT_SET]
+                  labels: {x: y}
+                  target: final
+                  shm_size: 64m
+                  network: none
+                  extra_hosts: ["mirror:10.0.0.1"]
+                  secrets: [token, {source: key, target: other}]
+                pull_policy: build
+              plain: {image: "here:2", build: .}
+            secrets: {token: {content: secret}, key: {file: ./key}}
+            """, environment: ["FROM_HERE": "there"])
+        let web = try #require(read.services.first { $0.name == "web" })
+        let build = try #require(web.build)
+        #expect(build.context == "/srv/shop/web")
+        #expect(build.request.dockerfile == "docker/Dockerfile")
+        #expect(build.request.tags == ["shop-web"])
+        #expect(web.options.image == "shop-web")
+        #expect(web.buildsAlways)
+        #expect(build.request.arguments == ["A": "1", "FROM_HERE": "there"])
+        #expect(build.request.labels == ["x": "y"])
+        #expect(build.request.target == "final")
+        #expect(build.request.shmSize == 64 << 20)
+        #expect(build.request.network == "none")
+        #expect(build.request.extraHosts == ["mirror:10.0.0.1"])
+        #expect(build.secrets["token"]?.content == "secret")
+        #expect(build.secrets["other"]?.path == "/srv/shop/key")
+        let plain = try #require(read.services.first { $0.name == "plain" })
+        #expect(plain.build?.request.tags == ["here:2"])
+        #expect(plain.options.pull == "never")
+        #expect(!plain.buildsAlways)
+    }
+
+    @Test(arguments: [
+        ("{context: 'https://host/x.git'}", "is no folder"), ("{dockerfile: ../Dockerfile}", "not below"),
+        ("{bogus: 1}", "bogus"), ("{secrets: [none]}", "a secret"), ("{shm_size: much}", "much"),
+        ("{dockerfile_inline: FROM x}", "dockerfile_inline"),
+    ]) func aBuildThatCannotBeIsRefused(_ text: String, _ word: String) {
+        #expect {
+            try stack("services: {a: {build: \(text)}}")
+        } throws: { "\($0)".contains(word) || (($0 as? StackError)?.message.contains(word) ?? false) }
+    }
+
     @Test func theHashChangesWithTheServiceAloneAndNotWithItsNumber() throws {
         func hash(_ rest: String) throws -> String {
             try stack("services: {a: {image: x\(rest)}, b: {image: y}}").services[0].hash

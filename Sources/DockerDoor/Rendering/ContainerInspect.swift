@@ -7,6 +7,8 @@ struct ContainerInspect {
     let layout: HostLayout
     let execs: [String]
     let sizes: (own: Int64, all: Int64)?
+    /// Why the last start failed.
+    var failure: StartFailures.Failure?
 
     private var record: InstanceRecord { facts.record }
     private var keys: [String: String] { facts.view.expanded.config }
@@ -45,7 +47,7 @@ struct ContainerInspect {
             "Status": .string(state), "Running": .bool(isRunning), "Paused": .bool(state == "paused"),
             "Restarting": .bool(state == "restarting"), "OOMKilled": .bool(exit?.outOfMemory ?? false),
             "Dead": .bool(state == "dead"), "Pid": .integer(Int64(facts.view.pid ?? 0)),
-            "ExitCode": .integer(Int64(exit?.code ?? 0)), "Error": "",
+            "ExitCode": .integer(Int64(failure?.code ?? exit?.code ?? 0)), "Error": .string(failure?.message ?? ""),
             "StartedAt": .string(record.lastUsedAt > 0 ? Timestamp.text(record.lastUsedAt) : Self.never),
             "FinishedAt": .string(exit.map { Timestamp.text($0.finishedAt) } ?? Self.never),
         ]
@@ -73,7 +75,7 @@ struct ContainerInspect {
             "Hostname": .string(keys["hostname"] ?? record.name), "Domainname": "",
             "User": .string(keys["oci.user"] ?? image?.user ?? ""), "AttachStdin": false, "AttachStdout": true,
             "AttachStderr": true, "Tty": .bool(facts.hasTerminal), "OpenStdin": .bool(facts.opensInput),
-            "StdinOnce": .bool(keys["oci.stdin_once"] == "true"), "Env": .strings(facts.environment),
+            "StdinOnce": .bool(keys["oci.stdin_once"] == "true"), "Env": .strings(facts.environment + unset(asked)),
             "Cmd": facts.command.isEmpty ? nil : .strings(facts.command), "Image": .string(facts.imageName),
             "Volumes": image.flatMap { $0.volumes.isEmpty ? nil : Self.set($0.volumes) } ?? .null,
             "WorkingDir": .string(keys["oci.cwd"] ?? image?.workingDirectory ?? ""),
@@ -104,6 +106,11 @@ struct ContainerInspect {
         for member in asked["ExposedPorts"].members { exposed.insert(member.key) }
         if !exposed.isEmpty { config = config.merging(["ExposedPorts": Self.set(exposed.sorted())]) }
         return config
+    }
+
+    /// Variables that the request names without a value.
+    private func unset(_ asked: JSON) -> [String] {
+        asked["Env"].elements.compactMap(\.string).filter { !$0.contains("=") }
     }
 
     static func set(_ names: [String]) -> JSON { .object(names.map { .init(key: $0, value: [:]) }) }

@@ -67,10 +67,12 @@ struct BuildRoutes: Sendable {
             let progress = ProgressMessages(.pull)
             let work = Task {
                 do {
-                    let outcome = try await builds.build(request, tags: tags, credentials: credentials) { line in
-                        progress.send(["stream": .string(line.hasSuffix("\n") ? line : line + "\n")])
+                    let lines = ClosingLines { progress.send(["stream": .string($0)]) }
+                    let outcome = try await builds.build(request, tags: tags, credentials: credentials) {
+                        lines.send($0.hasSuffix("\n") ? $0 : $0 + "\n")
                     }
                     progress.send(["aux": ["ID": .string(outcome.image.digest)]])
+                    lines.finish()
                 } catch {
                     let text = DockerReply.describe(error).1
                     progress.send(["errorDetail": ["message": .string(text)], "error": .string(text)])
@@ -114,13 +116,13 @@ struct BuildRoutes: Sendable {
         guard let container = call.value("container") else {
             throw EngineError(.invalidArgument, "the container is not named")
         }
-        guard call.values("changes").allSatisfy(\.isEmpty) else {
-            throw EngineError(
-                .unsupported, "changes of a committed image are not offered", hint: "build it with a Dockerfile")
+        let changes = try call.values("changes").flatMap { $0.split(separator: "\n") }.map {
+            try ImageInstruction(String($0))
         }
         let view = try await door.finder.find(container)
         var request = CommitRequest(
             author: call.value("author"), comment: call.value("comment"), pause: call.flag("pause", default: true))
+        if !changes.isEmpty { request.adjust = { config in for change in changes { change.apply(to: &config) } } }
         if let repository = call.value("repo") {
             guard let full = ImageNames.full(repository + (call.value("tag").map { ":" + $0 } ?? "")) else {
                 throw EngineError(.invalidArgument, "invalid reference format: \(repository)")

@@ -51,7 +51,7 @@ struct ContainerRoutes: Sendable {
         return DockerReply.json(
             ContainerInspect(
                 facts: facts, layout: door.engine.layout, execs: door.execs.ids(of: view.record.id),
-                sizes: call.flag("size") ? sizes(facts) : nil
+                sizes: call.flag("size") ? sizes(facts) : nil, failure: door.failures.of(view.record.id)
             ).render())
     }
 
@@ -163,7 +163,7 @@ struct ContainerRoutes: Sendable {
                 "cannot remove container \"/\(view.record.name)\": container is \(state): stop the container before removing or force remove"
             )
         }
-        try await instances.delete(view.record.name, force: force)
+        try await instances.delete(view.record.name, force: force, volumes: call.flag("v"))
         return DockerReply.empty()
     }
 

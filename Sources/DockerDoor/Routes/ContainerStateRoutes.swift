@@ -34,10 +34,13 @@ struct ContainerStateRoutes: Sendable {
         guard view.pid == nil else { return DockerReply.empty(.notModified) }
         do {
             try await instances.start(view.record.name)
+            door.failures.forget(view.record.id)
         } catch let error as EngineError {
+            let explained = StartFailure.explain(error)
+            door.failures.note(view.record.id, explained.description, code: StartFailure.exitCode(error))
             // As dockerd: what was to be removed at its end is removed when it cannot even begin.
-            if view.record.ephemeral { try await instances.delete(view.record.name, force: true) }
-            throw StartFailure.explain(error)
+            if view.record.ephemeral { try await instances.delete(view.record.name, force: true, volumes: true) }
+            throw explained
         }
         return DockerReply.empty()
     }
@@ -94,7 +97,17 @@ struct ContainerStateRoutes: Sendable {
         }
         await tell("kill", view, ["signal": "\(number)"])
         try await instances.kill(view.record.name, signal: signal)
+        if number == 9 { try await awaitEnd(view) }
         return DockerReply.empty()
+    }
+
+    /// As dockerd: who kills a container finds it ended.
+    private func awaitEnd(_ view: InstanceView) async throws {
+        do {
+            _ = try await instances.wait(view.record.name, timeout: .seconds(10))
+        } catch let error as EngineError where error.code == .notFound {
+            // It was to be removed at its end.
+        }
     }
 
     private func pause(_ call: DockerCall) async throws -> Response {
@@ -199,6 +212,12 @@ enum StartFailure {
             return EngineError(.invalidArgument, "\(what): permission denied: \(error.description)")
         default: return error
         }
+    }
+
+    /// What the state of the container tells afterwards.
+    static func exitCode(_ error: EngineError) -> Int32 {
+        guard isAboutProgram(error) else { return 128 }
+        return error.code == .notFound ? 127 : 126
     }
 
     private static func isAboutProgram(_ error: EngineError) -> Bool { error.message.hasPrefix("program ") }

@@ -55,7 +55,8 @@ struct ExecRoutes: Sendable {
         let entry = try door.execs.find(try call.parameter("id"))
         let body = try await call.body()
         let detach = try body.bool("Detach")
-        _ = try body.bool("Tty")
+        // As dockerd: the start says whether there are frames, the exec whether there is a terminal.
+        let framed = try !body.bool("Tty")
         guard let view = await instances.find(id: entry.container) else {
             throw EngineError(.notFound, "No such exec instance: \(entry.id)")
         }
@@ -73,14 +74,14 @@ struct ExecRoutes: Sendable {
             throw EngineError(.conflict, "Error: Exec command \(entry.id) is already running")
         }
         await door.tell("exec_start: \(entry.process.arguments.joined(separator: " "))", view, ["execID": entry.id])
-        let run = ExecRun(door: door, entry: entry, view: view, size: size)
+        let run = ExecRun(door: door, entry: entry, view: view, size: size, framed: framed)
         if detach {
             let session = try await run.begin()
             Task { await run.drain(session) }
             return DockerReply.empty(.ok)
         }
         let closing = call.context.closing
-        return Hijack.answer(call, terminal: entry.terminal) { client in try await run.serve(client, closing) }
+        return Hijack.answer(call, terminal: !framed) { client in try await run.serve(client, closing) }
     }
 
     private func resize(_ call: DockerCall) async throws -> Response {
@@ -126,6 +127,7 @@ struct ExecRun: Sendable {
     let entry: ExecRegistry.Entry
     let view: InstanceView
     let size: TerminalSize?
+    let framed: Bool
 
     /// Starts it. What keeps it from starting becomes its exit code: 127 for a program that is not there, else 126.
     func begin() async throws -> any ExecSession {
@@ -148,7 +150,7 @@ struct ExecRun: Sendable {
         let session: any ExecSession
         do { session = try await begin() } catch {
             let text = ByteBuffer(string: DockerReply.describe(error).1 + "\r\n")
-            if entry.terminal {
+            if !framed {
                 try await client.write(text, nil)
             } else {
                 try await client.write(OutputFrame.head(OutputFrame.error, length: text.readableBytes), text)
@@ -158,10 +160,26 @@ struct ExecRun: Sendable {
         let keys = DetachScanner.parse(entry.detachKeys.isEmpty ? "ctrl-p,ctrl-q" : entry.detachKeys) ?? []
         let relay = StdioRelay(
             streams: session.streams, wantsInput: entry.opensInput, wantsOutput: entry.attachesOutput,
-            wantsError: entry.attachesError, detachKeys: keys, closing: closing)
+            wantsError: entry.attachesError, detachKeys: keys, framed: framed, closing: closing)
         let waiting = Task { await settle(session) }
-        try await relay.run(client) { await waiting.value }
+        if try await relay.run(client, keepsOpen: true, ended: { try await Self.end(of: waiting) }) {
+            // It goes on, and must not wait for a reader. Whoever started it has gone: this ends with the command.
+            Task { await read(session) }
+            return
+        }
         await firstOf(waiting)
+    }
+
+    /// Waits for the end, or until the relay is over: a client that detached does not wait.
+    private static func end(of waiting: Task<Void, Never>) async throws {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        let watch = Task {
+            await waiting.value
+            continuation.finish()
+        }
+        for await _ in stream {}
+        watch.cancel()
+        try Task.checkCancellation()
     }
 
     /// Waits for the end, but not for ever: a process may close its streams and go on.
@@ -184,15 +202,23 @@ struct ExecRun: Sendable {
     func drain(_ session: any ExecSession) async {
         session.streams.input?.close()
         await withTaskGroup(of: Void.self) { group in
+            group.addTask { await read(session) }
+            await settle(session)
+            group.cancelAll()
+        }
+    }
+
+    /// Reads what it prints to the end, for nobody.
+    private func read(_ session: any ExecSession) async {
+        await withTaskGroup(of: Void.self) { group in
             for stream in [session.streams.output, session.streams.error].compactMap({ $0 }) {
                 group.addTask {
                     var reader = DescriptorReader(stream)
                     do { while try await reader.next() != nil {} } catch { return }
                 }
             }
-            await settle(session)
-            group.cancelAll()
         }
+        session.streams.input?.close()
     }
 
     /// Waits for the end and writes down how it was.

@@ -93,7 +93,9 @@ struct ImageRoutes: Sendable {
     }
 
     private func inspect(_ call: DockerCall) async throws -> Response {
-        DockerReply.json(try await rendering(try call.parameter("name")).inspect())
+        let answer = try await rendering(try call.parameter("name")).inspect()
+        // Left out by dockerd since 1.45, but Compose 1 cannot replace a container without it.
+        return DockerReply.json(answer.merging(["Container": "", "ContainerConfig": answer["Config"]]))
     }
 
     private func history(_ call: DockerCall) async throws -> Response {
@@ -195,19 +197,25 @@ struct ImageRoutes: Sendable {
             hint: "registries of today have no search: look on the registry's web page, then docker pull")
     }
 
-    /// What a registry has under a name, for images that are here.
+    /// What a registry has under a name; the platform of what is here is known, that of others is not.
     private func distribution(_ call: DockerCall) async throws -> Response {
-        let view = try await door.imageNames.find(try call.parameter("name"))
+        let name = try call.parameter("name")
+        guard let full = ImageNames.full(name) else {
+            throw EngineError(.invalidArgument, "invalid reference format: \(name)")
+        }
+        let found = try await images.resolve(
+            full, credentials: try RegistryAuth.credentials(call.header("X-Registry-Auth")))
+        var platforms: [JSON] = []
+        if let view = try? await images.get(found.digest) {
+            platforms.append([
+                "architecture": .string(ImageRendering.goArchitecture(view.record.architecture)), "os": "linux",
+            ])
+        }
         return DockerReply.json([
             "Descriptor": [
-                "mediaType": .string(view.record.manifestMediaType), "digest": .string(view.record.digest),
-                "size": .integer(view.record.size),
+                "mediaType": .string(found.mediaType), "digest": .string(found.digest), "size": .integer(found.size),
             ],
-            "Platforms": [
-                [
-                    "architecture": .string(ImageRendering.goArchitecture(view.record.architecture)), "os": "linux",
-                ]
-            ],
+            "Platforms": .array(platforms),
         ])
     }
 }

@@ -38,7 +38,15 @@ struct ImageTransferRoutes: Sendable {
         return transfer(call, .pull) { progress in
             let (title, shown) = ImageNames.split(ImageNames.familiar(full, among: []))
             progress.send(["status": .string("Pulling from \(title)"), "id": .string(shown ?? title)])
-            let record = try await images.pull(full, credentials: credentials) { progress.report($0) }
+            let record: ImageRecord
+            do {
+                record = try await images.pull(full, credentials: credentials) { progress.report($0) }
+            } catch let error as EngineError where title.hasPrefix("moby/buildkit") {
+                // buildx wants it for a builder of its own, since this engine has no BuildKit in it.
+                throw EngineError(
+                    error.code, error.message,
+                    hint: "this engine has the classic builder: set DOCKER_BUILDKIT=0 to build without BuildKit")
+            }
             progress.send(["status": .string("Digest: \(record.digest)")])
             progress.send([
                 "status": .string("Status: Downloaded newer image for \(ImageNames.familiar(full, among: []))")

@@ -1,4 +1,5 @@
 import DoorKit
+import DriverKit
 import Engine
 import HTTPTypes
 import Hummingbird
@@ -146,13 +147,22 @@ struct SystemRoutes: Sendable {
         return DockerReply.json(answer)
     }
 
-    /// Credentials are for the registry to judge: it is asked with each pull and push. What is checked here is that they
-    /// are whole.
+    /// The registry judges.
     private func auth(_ call: DockerCall) async throws -> Response {
         let body = try await call.body()
-        guard try body.text("username") != nil || body.text("identitytoken") != nil || body.text("registrytoken") != nil
-        else {
+        guard let username = try body.text("username") else {
+            guard try body.text("identitytoken") == nil, try body.text("registrytoken") == nil else {
+                throw EngineError(
+                    .unsupported, "tokens in place of a user name are not offered", hint: "log in with a password")
+            }
             throw Refusal(.unauthorized, "the credentials have no user name")
+        }
+        let registry = RegistryAuth.registry(try body.text("serveraddress") ?? "docker.io")
+        do {
+            try await door.engine.images.checkCredentials(
+                RegistryCredentials(username: username, password: try body.string("password") ?? ""), at: registry)
+        } catch let error as EngineError where error.code == .permissionDenied {
+            throw Refusal(.unauthorized, "login attempt to \(registry) failed: \(error.message)")
         }
         return DockerReply.json(["Status": "Login Succeeded", "IdentityToken": ""])
     }

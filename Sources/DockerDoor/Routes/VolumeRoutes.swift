@@ -104,7 +104,7 @@ struct VolumeRoutes: Sendable {
         var freed: Int64 = 0
         for volume in await volumes.list() {
             let labels = VolumeRendering.labels(volume)
-            guard all || labels[Self.anonymous] != nil, filters.fits(labels: labels),
+            guard all || volume.isAnonymous || labels[Self.anonymous] != nil, filters.fits(labels: labels),
                 VolumeRendering.users(of: volume.name, in: views).isEmpty
             else { continue }
             do {

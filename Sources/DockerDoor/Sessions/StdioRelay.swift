@@ -12,26 +12,35 @@ struct StdioRelay: Sendable {
     var wantsError = true
     /// Keys that detach; empty: none do.
     var detachKeys: [UInt8] = []
+    /// Whether output is told apart by frames; nil: unless there is a terminal.
+    var framed: Bool?
     /// Ends with the connection.
     let closing: EventLoopFuture<Void>
 
     private var hasTerminal: Bool { streams.error == nil }
 
     private enum Step: Sendable {
-        case outputEnded, inputEnded, left
+        case outputEnded, inputEnded, left, detached
     }
 
     /// - Parameter ended: returns when the process has ended; output that another process holds open is waited for a
     ///   little while only from then on. Nil: until the output ends.
-    func run(_ client: ClientStream, ended: (@Sendable () async throws -> Void)? = nil) async throws {
-        await withTaskGroup(of: Step.self) { group in
+    /// - Parameter keepsOpen: the streams are left open when the client detaches, for the caller to read on.
+    /// - Returns: whether the client detached.
+    @discardableResult
+    func run(
+        _ client: ClientStream, keepsOpen: Bool = false, ended: (@Sendable () async throws -> Void)? = nil
+    ) async throws -> Bool {
+        let detached = await withTaskGroup(of: Step.self) { group in
+            var detached = false
             var outputs = 1
+            let framed = framed ?? !hasTerminal
             group.addTask {
-                await pump(streams.output, hasTerminal ? nil : OutputFrame.output, wantsOutput, client)
+                await pump(streams.output, framed ? OutputFrame.output : nil, wantsOutput, client)
             }
             if let error = streams.error {
                 outputs += 1
-                group.addTask { await pump(error, OutputFrame.error, wantsError, client) }
+                group.addTask { await pump(error, framed ? OutputFrame.error : nil, wantsError, client) }
             }
             if wantsInput, client.read != nil { group.addTask { await feed(client) } }
             group.addTask {
@@ -56,13 +65,19 @@ struct StdioRelay: Sendable {
                     if outputs == 0 { break loop }
                 case .inputEnded: continue
                 case .left: break loop
+                case .detached:
+                    detached = true
+                    break loop
                 }
             }
             group.cancelAll()
+            return detached
         }
+        if detached, keepsOpen { return true }
         streams.input?.close()
         streams.output.close()
         streams.error?.close()
+        return detached
     }
 
     private func pump(_ descriptor: OwnedDescriptor, _ frame: UInt8?, _ wanted: Bool, _ client: ClientStream) async
@@ -93,7 +108,7 @@ struct StdioRelay: Sendable {
             while let bytes = try await read() {
                 let (passed, detached) = scanner.scan(bytes)
                 if let writer, passed.readableBytes > 0, try await !writer.write(passed) { break }
-                if detached { return .left }
+                if detached { return .detached }
             }
         } catch {
             return .left

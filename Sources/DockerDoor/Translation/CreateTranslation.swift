@@ -19,6 +19,7 @@ struct CreateTranslation {
     private(set) var warnings: [String] = []
     private(set) var config: [String: String] = [:]
     private(set) var devices: [String: [String: String]] = [:]
+    private(set) var volumes: [String] = []
 
     init(
         body: ContainerBody, id: InstanceID, image: ImageRecord, imageReference: String, names: NetworkNames,
@@ -69,7 +70,9 @@ struct CreateTranslation {
             body: body, exposed: exposed.sorted(), names: names, peers: peers, shortID: ContainerID.short(id),
             profileDevices: profileDevices)
         devices.merge(network.devices) { $1 }
-        devices.merge(try MountTranslation(body, peers: peers).devices) { $1 }
+        let mounts = try MountTranslation(body, peers: peers)
+        devices.merge(mounts.devices) { $1 }
+        volumes = mounts.anonymous
     }
 
     private mutating func translateProcess() throws {
@@ -135,8 +138,7 @@ struct CreateTranslation {
             if let files = host.logOptions["max-file"] { config["logs.files"] = files }
         default:
             throw EngineError(
-                .invalidArgument, "logger: no log driver named '\(host.logType)' is registered",
-                hint: "json-file, local or none")
+                .invalidArgument, "logger: no log driver named '\(host.logType)' is registered")
         }
         if host.runtime == "runsc" || host.runtime == "runc" { config["oci.runtime"] = host.runtime }
     }
@@ -148,6 +150,7 @@ struct CreateTranslation {
             ephemeral: body.host.autoRemove)
         request.id = id
         request.naming = .relaxed
+        request.volumes = volumes
         request.annotations = [
             Annotations.create: body.raw.text, Annotations.image: body.image ?? "",
             Annotations.network: body.host.networkMode,

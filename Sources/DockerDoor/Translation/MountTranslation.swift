@@ -7,11 +7,14 @@ import Model
 /// `Binds`, `Mounts` and their like as disk devices.
 struct MountTranslation {
     private(set) var devices: [String: [String: String]] = [:]
+    /// Paths that get a volume that nobody named.
+    private(set) var anonymous: [String] = []
 
     init(_ body: ContainerBody, peers: [String: InstanceView]) throws {
         for from in body.host.volumesFrom { try add(from: from, peers) }
         for bind in body.host.binds { try add(bind: bind) }
         for mount in body.host.mounts { try add(mount) }
+        for path in body.volumes { try add(anonymous: path) }
         for (target, options) in body.host.tmpfs.sorted(by: { $0.key < $1.key }) { try add(tmpfs: target, options) }
         for device in body.host.devices { try add(device: device) }
     }
@@ -65,7 +68,17 @@ struct MountTranslation {
         ]
     }
 
+    private mutating func add(anonymous path: String) throws {
+        guard path.hasPrefix("/"), path != "/", !path.split(separator: "/").contains("..") else {
+            throw EngineError(
+                .invalidArgument,
+                "invalid volume specification: '\(path)': the destination must be an absolute path other than '/'")
+        }
+        anonymous.append(path)
+    }
+
     private mutating func add(bind: String) throws {
+        if bind.hasPrefix("/"), !bind.contains(":") { return try add(anonymous: bind) }
         let parts = bind.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         guard (2...3).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }) else {
             throw EngineError(.invalidArgument, "invalid volume specification: '\(bind)'")
@@ -128,7 +141,7 @@ struct MountTranslation {
             guard mount.subpath == nil else {
                 throw EngineError(.unsupported, "VolumeOptions.Subpath is not offered by this engine")
             }
-            guard let source = mount.source else { return }
+            guard let source = mount.source else { return try add(anonymous: mount.target) }
             try Names.checkResource(source, "volume")
             add(target: mount.target, ["source": source, "pool": "default"], readOnly: mount.readOnly)
         default:

@@ -25,10 +25,18 @@ enum RegistryAuth {
         var found: [String: RegistryCredentials] = [:]
         for (name, fields) in try Fields(["all": try decode(header)]).map("all") {
             guard let username = try fields.text("username") else { continue }
-            let registry = name.contains("index.docker.io") ? "docker.io" : name
-            found[registry] = RegistryCredentials(username: username, password: try fields.string("password") ?? "")
+            found[registry(name)] = RegistryCredentials(
+                username: username, password: try fields.string("password") ?? "")
         }
         return found
+    }
+
+    /// The registry of a client's address: `https://index.docker.io/v1/` is Docker's; others may have a scheme and a
+    /// path.
+    static func registry(_ address: String) -> String {
+        guard !address.contains("index.docker.io") else { return "docker.io" }
+        let bare = address.split(separator: "//", maxSplits: 1).last.map(String.init) ?? address
+        return String(bare.prefix { $0 != "/" })
     }
 
     private static func decode(_ header: String) throws -> JSON {

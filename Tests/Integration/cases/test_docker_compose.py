@@ -1,11 +1,6 @@
 """Compose, the old one in Python and the new one in Go, with a project of two services."""
-import os
-import pathlib
-import shutil
-import subprocess
-
-from isletest.docker import docker, environment
-from isletest.runner import Skip
+from isletest.compose import Compose
+from isletest.docker import docker
 
 PROJECT = """
 version: "3.7"
@@ -37,11 +32,7 @@ def run_project(env, compose):
     (folder / "docker-compose.yml").write_text(PROJECT)
 
     def call(*arguments, check=True):
-        done = subprocess.run([*compose, "-p", "demo", *arguments], cwd=folder, env=environment(env), capture_output=True,
-                              timeout=120, stdin=subprocess.DEVNULL)
-        if check and done.returncode != 0:
-            raise AssertionError(f"{arguments}: {done.stdout.decode()}\n{done.stderr.decode()}\n{env.daemon.log_tail(8)}")
-        return done.stdout.decode()
+        return compose(folder, "demo", *arguments, check=check)
 
     try:
         call("up", "-d")
@@ -62,16 +53,8 @@ def run_project(env, compose):
 
 
 def test_compose_1(env):
-    program = shutil.which("docker-compose")
-    if not program or b"1." not in subprocess.run([program, "version", "--short"], capture_output=True).stdout[:3]:
-        raise Skip("no docker-compose 1 (apt install docker-compose)")
-    run_project(env, [program])
+    run_project(env, Compose.first(env))
 
 
 def test_compose_2(env):
-    places = [os.environ.get("ISLE_TEST_COMPOSE", ""), "/usr/libexec/docker/cli-plugins/docker-compose",
-              "/usr/lib/docker/cli-plugins/docker-compose", "/usr/local/lib/docker/cli-plugins/docker-compose"]
-    program = next((place for place in places if place and pathlib.Path(place).exists()), None)
-    if not program:
-        raise Skip("no Compose 2 plug-in (ISLE_TEST_COMPOSE names its program)")
-    run_project(env, [program])
+    run_project(env, Compose.second(env))

@@ -109,7 +109,7 @@ def test_up_again_scale_update_and_down(env):
 
 
 def test_what_cannot_be_is_said(env):
-    for text, word in (("services: {a: {image: busybox, bogus: 1}}", "bogus"), ("services: {a: {build: .}}", "build"),
+    for text, word in (("services: {a: {image: busybox, bogus: 1}}", "bogus"), ("services: {a: {build: {context: ., bogus: 1}}}", "bogus"),
                        ("a: [", "line"), ("services: {a: {image: '${NONE:?is missing}'}}", "NONE is not set")):
         with Project(env, text) as project:
             refused = project("up", check=False)
