@@ -91,10 +91,12 @@ public struct ImagingParts: Sendable {
     public var bundles: (any BundleStore)?
     public var remotes: (any ImageRemotes)?
     public var builder: (any ImageBuilder)?
+    public var backups: (any BackupArchiver)?
 
     public init(
         archiver: (any RootArchiver)? = nil, disks: (any DiskArchiver)? = nil, maker: (any ImageMaker)? = nil,
-        bundles: (any BundleStore)? = nil, remotes: (any ImageRemotes)? = nil, builder: (any ImageBuilder)? = nil
+        bundles: (any BundleStore)? = nil, remotes: (any ImageRemotes)? = nil, builder: (any ImageBuilder)? = nil,
+        backups: (any BackupArchiver)? = nil
     ) {
         self.archiver = archiver
         self.disks = disks
@@ -102,5 +104,6 @@ public struct ImagingParts: Sendable {
         self.bundles = bundles
         self.remotes = remotes
         self.builder = builder
+        self.backups = backups
     }
 }

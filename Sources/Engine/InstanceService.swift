@@ -207,7 +207,7 @@ public actor InstanceService {
     }
 
     /// Finds out now, with nothing changed, what would make every start fail.
-    private func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?) async throws {
+    func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?) async throws {
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let devices = try Devices(merged.devices)

@@ -70,7 +70,7 @@ struct Composition {
             imaging: ImagingParts(
                 archiver: storage, disks: disks, maker: depot, bundles: depot,
                 remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),
-                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run)),
+                builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run), backups: storage),
             trust: ServerTrust(identity), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [
                 { await btrfs.check() },

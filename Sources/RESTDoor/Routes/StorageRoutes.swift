@@ -90,6 +90,7 @@ struct StorageRoutes: Sendable {
         let pool = try call.parameter("pool")
         _ = try await door.engine.pools.get(pool)
         try checkType(call)
+        if BackupImport.isAsked(call) { return try await BackupImport(door: door).volume(call, pool: pool) }
         let post = try await call.decode(API.StorageVolumesPost.self)
         guard post.type == "custom" || post.type.isEmpty else {
             throw EngineError(.unsupported, "only custom volumes can be made, not \(Names.quoted(post.type))")
