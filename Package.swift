@@ -108,7 +108,9 @@ let package = Package(
         module("ModuleDriver", ["Model", "DriverKit", "LinuxHost", "ShimClient", "CHost", crypto]),
         module("PoolTrees", ["Model", "LinuxHost"]),
         module("BtrfsStorage", ["Model", "DriverKit", "LinuxHost", "PoolTrees", "CHost"]),
-        module("OverlayStorage", ["PoolTrees", "Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "CHost"]),
+        module(
+            "OverlayStorage",
+            ["PoolTrees", "Model", "DriverKit", "LinuxHost", "Archive", "DiskImages", "ImageFormats", "CHost"]),
         module("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", "CHost", logging]),
         module(
             "ImageDepot",

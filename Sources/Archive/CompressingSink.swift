@@ -6,7 +6,7 @@ import Model
 
 /// How a stream is compressed.
 public enum Compression: String, Sendable, Codable, CaseIterable {
-    case none, gzip, zstd
+    case none, gzip, zstd, xz, bzip2
 }
 
 /// Compresses a stream into an open file and takes the SHA-256 of what it was and of what it becomes.
@@ -18,7 +18,8 @@ final class CompressingSink {
     /// Bytes before compression.
     private(set) var count: Int64 = 0
 
-    init(_ file: OwnedDescriptor, name: String, compression: Compression) throws {
+    /// - Parameter level: how hard to try, 1 to 9 (zstd: to 19); nil: the usual.
+    init(_ file: OwnedDescriptor, name: String, compression: Compression, level: Int? = nil) throws {
         guard let archive = archive_write_new(), let entry = archive_entry_new() else {
             throw EngineError(.resourceExhausted, "no memory to write archive \(name)")
         }
@@ -33,6 +34,13 @@ final class CompressingSink {
             // The time of writing would make each archive another one.
             archive_write_set_filter_option(archive, "gzip", "timestamp", nil)
         case .zstd: archive_write_add_filter_zstd(archive)
+        case .xz: archive_write_add_filter_xz(archive)
+        case .bzip2: archive_write_add_filter_bzip2(archive)
+        }
+        if let level, compression != .none {
+            guard
+                archive_write_set_filter_option(archive, nil, "compression-level", String(level)) == ARCHIVE_OK
+            else { throw EngineError(.invalidArgument, "\(compression.rawValue) has no level \(level)") }
         }
         // Blocks as they come, none filled up at the end.
         archive_write_set_bytes_per_block(archive, 0)

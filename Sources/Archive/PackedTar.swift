@@ -1,3 +1,4 @@
+public import LinuxHost
 public import Model
 
 /// A tar that is written into a file member by member, compressed on the way. To be used from one thread.
@@ -5,11 +6,18 @@ public final class PackedTar {
     public let writer: TarWriter
     private let sink: CompressingSink
 
-    /// `name` is for messages.
-    public init(_ file: OwnedDescriptor, name: String, compression: Compression) throws {
-        let sink = try CompressingSink(file, name: name, compression: compression)
+    /// `name` is for messages; `level` is how hard the compressor tries, nil for the usual.
+    public init(_ file: OwnedDescriptor, name: String, compression: Compression, level: Int? = nil) throws {
+        let sink = try CompressingSink(file, name: name, compression: compression, level: level)
         self.sink = sink
         writer = TarWriter { try sink.write($0) }
+    }
+
+    /// Adds a whole tree, as `TreePacker` would pack it alone; `options.compression` says nothing here.
+    ///
+    /// - Returns: paths of sockets, which tar has no form for.
+    public func add(_ root: RootDirectory, options: PackOptions, cancelled: CancelFlag) throws -> [HostPath] {
+        try TreeWalk(root: root, tar: writer, options: options, cancelled: cancelled).walk().skipped
     }
 
     /// Ends the archive; gives digest of the uncompressed bytes, digest and size of the file.

@@ -100,10 +100,13 @@ public enum TreePacker {
 }
 
 /// Set when the task that waits was cancelled.
-final class CancelFlag: Sendable {
+public final class CancelFlag: Sendable {
     private let value = Atomic(false)
-    func set() { value.store(true, ordering: .relaxed) }
-    func check() throws {
+    public init() {}
+    /// From now on `check` throws.
+    public func set() { value.store(true, ordering: .relaxed) }
+    /// `cancelled` once it was set.
+    public func check() throws {
         if value.load(ordering: .relaxed) { throw EngineError(.cancelled, "packing the archive was cancelled") }
     }
 }

@@ -30,11 +30,18 @@ final class TreeWalk {
         self.cancelled = cancelled
     }
 
+    /// The walk, and the end of the archive.
     func run() throws -> PackReport {
+        let report = try walk()
+        try tar.finish()
+        return report
+    }
+
+    /// Writes the members of the tree; others may follow.
+    func walk() throws -> PackReport {
         try addLeading()
         if let selected = options.only {
             for item in selected { try add(item) }
-            try tar.finish()
             return report
         }
         var levels = [try level("")]
@@ -53,7 +60,6 @@ final class TreeWalk {
             let path = level.path.appending(entry.name)
             if try add(entry.name, in: folder, path) { levels.append(try self.level(path)) }
         }
-        try tar.finish()
         return report
     }
 

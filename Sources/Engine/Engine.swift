@@ -19,6 +19,7 @@ public struct Engine: Sendable {
     public let profileChanges: ProfileChanges
     public let trust: TrustService
     public let warnings: WarningService
+    public let backups: BackupService
     public let events: EventBus
     public let layout: HostLayout
     private let parts: EngineParts
@@ -39,9 +40,10 @@ public struct Engine: Sendable {
         trust = TrustService(parts: parts, settings: settings, operations: operations, projects: projects)
         profiles = ProfileService(store: parts.store, events: parts.events, projects: projects)
         networks = NetworkService(parts: parts)
+        let files = BackupFiles(store: parts.store, folder: parts.layout.backups)
         volumes = VolumeService(
             store: parts.store, events: parts.events, pools: pools, filler: parts.filler,
-            temporary: parts.layout.temporary)
+            temporary: parts.layout.temporary, backups: files)
         images = ImageService(parts: parts, pools: pools)
         builds = BuildService(parts: parts, images: images)
         instances = InstanceService(
@@ -52,7 +54,10 @@ public struct Engine: Sendable {
         projectChanges = ProjectChanges(
             projects: projects, instances: instances, profiles: profiles, volumes: volumes, trust: trust, parts: parts)
         profileChanges = ProfileChanges(profiles: profiles, instances: instances, projects: projects)
-        scheduler = Scheduler(instances: instances, volumes: volumes, logger: parts.logger)
+        backups = BackupService(
+            parts: parts, files: files, instances: instances, volumes: volumes, pools: pools, projects: projects,
+            settings: settings)
+        scheduler = Scheduler(instances: instances, volumes: volumes, backups: backups, logger: parts.logger)
     }
 
     /// Takes over what an earlier daemon left, cleans up after a crash, and starts what should run.
@@ -72,6 +77,7 @@ public struct Engine: Sendable {
         try await volumes.load()
         try await instances.load()
         try await projects.adopt(Set(await instances.list(project: nil).map(\.record.project)))
+        try await backups.files.recover()
         await images.startUpkeep()
         await scheduler.start()
     }

@@ -92,11 +92,12 @@ public struct ImagingParts: Sendable {
     public var remotes: (any ImageRemotes)?
     public var builder: (any ImageBuilder)?
     public var registry: (any RegistryFacet)?
+    public var backups: (any BackupArchiver)?
 
     public init(
         archiver: (any RootArchiver)? = nil, disks: (any DiskArchiver)? = nil, maker: (any ImageMaker)? = nil,
         bundles: (any BundleStore)? = nil, remotes: (any ImageRemotes)? = nil, builder: (any ImageBuilder)? = nil,
-        registry: (any RegistryFacet)? = nil
+        registry: (any RegistryFacet)? = nil, backups: (any BackupArchiver)? = nil
     ) {
         self.archiver = archiver
         self.disks = disks
@@ -105,5 +106,6 @@ public struct ImagingParts: Sendable {
         self.remotes = remotes
         self.builder = builder
         self.registry = registry
+        self.backups = backups
     }
 }

@@ -11,7 +11,7 @@ public enum Folders {
             (layout.state, mode_t(0o700)), (layout.run, 0o711), (layout.run + "/instances", 0o711),
             (layout.images, 0o700), (layout.layers, 0o700), (layout.disks, 0o700), (layout.kernels, 0o755),
             (layout.modules, 0o700), (layout.volumes, 0o700), (layout.temporary, 0o700), (layout.instances, 0o700),
-            (layout.pools, 0o700),
+            (layout.pools, 0o700), (layout.backups, 0o700),
         ] {
             try make(path, mode: mode)
             var status = stat()

@@ -20,6 +20,8 @@ public struct HostLayout: Sendable, Hashable {
     public var volumes: String { state + "/volumes" }
     /// Folders of storage pools that name no other.
     public var pools: String { state + "/pools" }
+    /// Archives of instances and volumes.
+    public var backups: String { state + "/backups" }
     public var temporary: String { state + "/tmp" }
     public var instances: String { state + "/instances" }
     public var socket: String { run + "/isle.socket" }

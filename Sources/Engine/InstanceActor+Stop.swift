@@ -202,6 +202,7 @@ extension InstanceActor {
     }
 
     func removeFiles() async throws {
+        try await BackupFiles(store: parts.store, folder: parts.layout.backups).removeAll(.instance(id))
         try await services.images.removeFiles(of: record)
     }
 

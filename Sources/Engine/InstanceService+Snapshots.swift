@@ -151,6 +151,7 @@ extension InstanceService {
             if await !actor.snapshots.contains(where: { $0.id == id }) { try await actor.dropSnapshot(id) }
         case "refresh":
             if await !actor.snapshots.contains(where: { $0.id == id }) { try await actor.dropSnapshot(id) }
+        case "import": try await services.pools.pool(of: await actor.record).discard(.instance(id))
         case "snapshot-delete": try await actor.dropSnapshot(id)
         case "restore":
             guard let snapshot = await actor.snapshots.first(where: { $0.id == id }) else { return true }

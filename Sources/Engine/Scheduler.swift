@@ -5,12 +5,14 @@ import Model
 actor Scheduler {
     private let instances: InstanceService
     private let volumes: VolumeService
+    private let backups: BackupService
     private let logger: Logger
     private var worker: Task<Void, Never>?
 
-    init(instances: InstanceService, volumes: VolumeService, logger: Logger) {
+    init(instances: InstanceService, volumes: VolumeService, backups: BackupService, logger: Logger) {
         self.instances = instances
         self.volumes = volumes
+        self.backups = backups
         self.logger = logger
     }
 
@@ -51,6 +53,7 @@ actor Scheduler {
                 try await instances.createSnapshot(name, project: project, SnapshotRequest())
             }
         }
+        await attempt("removing expired backups") { try await backups.removeExpired(now) }
         for volume in await volumes.everything() {
             for snapshot in await volumes.snapshots(of: volume) {
                 guard let expiry = snapshot.expiresAt, expiry <= now else { continue }

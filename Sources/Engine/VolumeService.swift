@@ -12,6 +12,7 @@ public actor VolumeService {
     let filler: (any VolumeFiller)?
     /// A folder of the state folder for work in progress.
     let temporary: String
+    let backups: BackupFiles
     /// One change of a volume at a time.
     let locks = KeyedLock<String>()
     var volumes: [String: VolumeRecord] = [:]
@@ -19,13 +20,15 @@ public actor VolumeService {
     var snapshotRecords: [String: [VolumeSnapshotRecord]] = [:]
 
     init(
-        store: StateStore, events: EventBus, pools: PoolService, filler: (any VolumeFiller)?, temporary: String
+        store: StateStore, events: EventBus, pools: PoolService, filler: (any VolumeFiller)?, temporary: String,
+        backups: BackupFiles
     ) {
         self.store = store
         self.events = events
         self.pools = pools
         self.filler = filler
         self.temporary = temporary
+        self.backups = backups
     }
 
     func load() async throws {
@@ -166,6 +169,7 @@ public actor VolumeService {
         guard key(volume) != key(target) else { return }
         if volume.pool != target.pool {
             try await copy(volume, to: target)
+            try await backups.give(from: volume.backupOwner, to: target.backupOwner)
             return try await delete(volume.name, project: volume.project, pool: volume.pool, usedBy: [])
         }
         try Names.checkResource(target.name, "volume")
@@ -179,6 +183,7 @@ public actor VolumeService {
                 try await pool.renameVolume(target.path, to: volume.path)
                 throw error
             }
+            try await backups.give(from: volume.backupOwner, to: target.backupOwner)
             volumes[key(volume)] = nil
             volumes[key(target)] = target
             snapshotRecords[key(target)] = snapshotRecords.removeValue(forKey: key(volume))?.map { snapshot in
@@ -200,6 +205,7 @@ public actor VolumeService {
         try await locks.withLock(key(volume)) {
             // The record goes last: what a crash leaves is still named and can be deleted again.
             try await pools.pool(pool).removeVolume(volume.path)
+            try await backups.removeAll(volume.backupOwner)
             try await store.deleteVolume(project: project, pool: pool, name: name)
             volumes[key(volume)] = nil
             snapshotRecords[key(volume)] = nil

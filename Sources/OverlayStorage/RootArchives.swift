@@ -54,7 +54,7 @@ extension OverlayStorage: RootArchiver {
     }
 
     /// The tree that a root, or an image alone, shows; read-only and mounted where nobody else sees it.
-    private func merged(_ root: RootFiles?, _ layers: LayerStack) async throws -> RootDirectory {
+    func merged(_ root: RootFiles?, _ layers: LayerStack) async throws -> RootDirectory {
         try layersRoot.makeDirectories("view", mode: 0o700)
         let folder = try RootDirectory(path: layers.directory)
         let own = try root.map(Self.trees) ?? []

@@ -75,6 +75,7 @@ public struct RESTDoor: Sendable {
         InstanceRoutes(door: door).add(to: table)
         InstanceStateRoutes(door: door).add(to: table)
         SnapshotRoutes(door: door).add(to: table)
+        BackupRoutes(door: door).add(to: table)
         SessionRoutes(door: door).add(to: table)
         LogRoutes(door: door).add(to: table)
         FileRoutes(door: door).add(to: table)

@@ -36,6 +36,30 @@ enum LocalFile {
         }
     }
 
+    /// Writes beside `path` and renames at the end, so that a half file never carries the name.
+    static func replace(_ path: String, _ body: (_ write: ([UInt8]) throws -> Void) throws -> Void) throws {
+        func failure(_ path: String) -> ClientError {
+            ClientError(.local, "\(Quantity.quoted(path)) cannot be written: \(String(cString: strerror(errno)))")
+        }
+        let temporary = path + ".part"
+        let file = OwnedDescriptor(open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
+        guard file.raw >= 0 else { throw failure(temporary) }
+        do {
+            try body { piece in
+                var rest = piece[...]
+                while !rest.isEmpty {
+                    let count = rest.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
+                    guard count > 0 || errno == EINTR else { throw failure(temporary) }
+                    if count > 0 { rest = rest.dropFirst(count) }
+                }
+            }
+            guard fsync(file.raw) == 0, rename(temporary, path) == 0 else { throw failure(path) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
     /// Size in bytes if `path` is a regular file.
     static func regularSize(_ path: String) -> Int64? {
         var status = stat()

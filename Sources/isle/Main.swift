@@ -64,7 +64,9 @@ struct Isle: ParsableCommand {
                 name: "Instances",
                 subcommands: [
                     Run.self, Launch.self, Create.self, List.self, Info.self, Start.self, Stop.self, Restart.self,
-                    Kill.self, Pause.self, Resume.self, Rename.self, Copy.self, Move.self, Snapshot.self, Delete.self,
+                    Kill.self, Pause.self, Resume.self, Rename.self, Copy.self, Move.self, Snapshot.self, Export.self,
+                    Import.self,
+                    Delete.self,
                     Wait.self, Config.self, Top.self,
                 ]),
             CommandGroup(

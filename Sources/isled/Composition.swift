@@ -72,7 +72,7 @@ struct Composition {
                 archiver: storage, disks: disks, maker: depot, bundles: depot,
                 remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),
                 builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run),
-                registry: depot),
+                registry: depot, backups: storage),
             trust: ServerTrust(identity), events: events, logger: logger, hostMemory: Self.hostMemory,
             checks: [
                 { await btrfs.check() },

@@ -28,7 +28,6 @@ struct InstanceRoutes: Sendable {
                 ])
         }
         table.add("/1.0/instances/:name/rebuild", [.post: { try await rebuild($0) }])
-        table.add("/1.0/instances/:name/backups", [.get: { try await noSnapshots($0) }])
     }
 
     private func list(_ call: Call, _ root: String) async throws -> Response {
@@ -56,6 +55,7 @@ struct InstanceRoutes: Sendable {
     }
 
     private func create(_ call: Call) async throws -> Response {
+        if BackupImport.isAsked(call) { return try await BackupImport(door: door).instance(call) }
         let post = try await call.decode(API.InstancesPost.self)
         if post.source.type == "copy" { return try await InstanceCopyRoutes(door: door).create(call, post) }
         var request = try Self.request(post, project: call.project)
@@ -257,10 +257,5 @@ struct InstanceRoutes: Sendable {
             await progress.finish()
             return [:]
         }
-    }
-
-    private func noSnapshots(_ call: Call) async throws -> Response {
-        _ = try await instances.get(try call.parameter("name"), project: call.project)
-        return try Reply.sync([String]())
     }
 }

@@ -95,6 +95,7 @@ struct StorageRoutes: Sendable {
         {
             return response
         }
+        if BackupImport.isAsked(call) { return try await BackupImport(door: door).volume(call, pool: pool) }
         let post = try await call.decode(API.StorageVolumesPost.self)
         guard post.type == "custom" || post.type.isEmpty else {
             throw EngineError(.unsupported, "only custom volumes can be made, not \(Names.quoted(post.type))")
