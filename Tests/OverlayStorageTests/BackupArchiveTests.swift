@@ -1,5 +1,6 @@
 import Archive
 import DriverKit
+import EngineTesting
 import Glibc
 import LinuxHost
 import Model
