@@ -41,7 +41,7 @@ public struct Engine: Sendable {
         networks = NetworkService(parts: parts)
         volumes = VolumeService(
             store: parts.store, events: parts.events, pools: pools, filler: parts.filler,
-            temporary: parts.layout.temporary)
+            temporary: parts.layout.temporary, logger: parts.logger)
         images = ImageService(parts: parts, pools: pools)
         builds = BuildService(parts: parts, images: images)
         instances = InstanceService(
