@@ -112,10 +112,18 @@ public final class BtrfsPool: StoragePool {
         let (own, old) = (path(.instance(id)), "\(root)/instances/.old-\(id.raw)")
         let staging = staging(.instance(id))
         try await maker.remove(staging)
-        try await maker.clone(path(.snapshot(snapshot)), to: staging)
-        try await maker.remove(old)
-        if exists(.instance(id)) { try Self.move(own, old) }
-        try Self.move(staging, own)
+        do {
+            try await maker.clone(path(.snapshot(snapshot)), to: staging)
+            try await maker.remove(old)
+            if exists(.instance(id)) { try Self.move(own, old) }
+            do { try Self.move(staging, own) } catch {
+                if access(old, F_OK) == 0 { try Self.move(old, own) }
+                throw error
+            }
+        } catch {
+            try await maker.remove(staging)
+            throw error
+        }
         try await maker.remove(old)
     }
 

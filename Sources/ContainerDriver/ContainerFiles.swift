@@ -12,7 +12,9 @@ extension ContainerDriver {
         // The runtime sets up mounts as the instance's own root user, which is nobody on the host: it must get
         // through to the root filesystem, and needs to read nothing on the way.
         try HostFiles.makeDirectory(paths.directory, mode: 0o711)
-        _ = chmod(paths.directory, 0o711)
+        guard chmod(paths.directory, 0o711) == 0 else {
+            throw EngineError.system(errno, "set the mode of \(paths.directory)")
+        }
         try checkReachable(paths.directory)
         for (folder, mode) in [
             (paths.bundle, 0o700), (paths.runtimeState, 0o700), (paths.files, 0o711), (paths.mounts, 0o711),

@@ -9,7 +9,7 @@ enum HostFiles {
     static func makeDirectory(_ path: String, mode: UInt32) throws {
         if mkdir(path, mode) == 0 {
             // mkdir(2) takes the umask away.
-            _ = chmod(path, mode)
+            guard chmod(path, mode) == 0 else { throw EngineError.system(errno, "set the mode of \(path)") }
             return
         }
         if errno == EEXIST { return }

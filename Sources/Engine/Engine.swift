@@ -43,7 +43,7 @@ public struct Engine: Sendable {
         let files = BackupFiles(store: parts.store, folder: parts.layout.backups)
         volumes = VolumeService(
             store: parts.store, events: parts.events, pools: pools, filler: parts.filler,
-            temporary: parts.layout.temporary, backups: files)
+            temporary: parts.layout.temporary, logger: parts.logger, backups: files)
         images = ImageService(parts: parts, pools: pools)
         builds = BuildService(parts: parts, images: images)
         instances = InstanceService(

@@ -35,8 +35,11 @@ extension ImageService {
                 try await parts.folders.remove(folder)
                 return record
             } catch {
-                // What is being thrown says more; the folder goes at the next start.
-                try? await parts.folders.remove(folder)
+                do { try await parts.folders.remove(folder) } catch let second {
+                    parts.logger.warning(
+                        "what was fetched of an image is kept until the next start",
+                        metadata: ["folder": "\(folder)", "error": "\(second)"])
+                }
                 throw error
             }
         }
@@ -126,7 +129,10 @@ extension ImageService {
             parts.logger.warning("expired images could not be removed", metadata: ["error": "\(error)"])
         }
         guard updates else { return }
-        let wanted = (try? await list().filter { $0.record.details?.autoUpdate == true }) ?? []
+        let wanted: [ImageView]
+        do { wanted = try await list().filter { $0.record.details?.autoUpdate == true } } catch {
+            return parts.logger.warning("no image was updated", metadata: ["error": "\(error)"])
+        }
         for view in wanted {
             for project in view.record.projects ?? ["default"] {
                 do { _ = try await refresh(view.record.fingerprint, project: project, progress: { _ in }) } catch {

@@ -223,8 +223,15 @@ public actor ImageService {
         guard leases[digest] == nil, removing.insert(digest).inserted else { return false }
         defer { removing.remove(digest) }
         // Asked only now: before `removing` said so, instances could still be made of it.
-        guard try await !parts.store.instances().records.contains(where: { $0.image == digest }),
-            try await !parts.store.snapshots().records.contains(where: { $0.instance.image == digest })
+        let (instances, snapshots) = (try await parts.store.instances(), try await parts.store.snapshots())
+        guard instances.unreadable.isEmpty, snapshots.unreadable.isEmpty else {
+            parts.logger.warning(
+                "an image is kept: a record that cannot be read may need it",
+                metadata: ["image": "\(digest)", "ids": "\(instances.unreadable + snapshots.unreadable)"])
+            return false
+        }
+        guard !instances.records.contains(where: { $0.image == digest }),
+            !snapshots.records.contains(where: { $0.instance.image == digest })
         else { return false }
         try await parts.store.deleteImage(digest: digest)
         return true

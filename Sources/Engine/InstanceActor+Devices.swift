@@ -25,7 +25,7 @@ extension InstanceActor {
                     reverter.onFailure("opening proxy \(name) again") { try await facet.open(spec) }
                     try await facet.close(forward: spec.name)
                 }
-                for node in (try? old.resolvedNodes(of: name)) ?? [] {
+                for node in oldNodes(of: name, old) {
                     reverter.onFailure("showing device \(name) again") { try await facet.attach(node) }
                     try await facet.detach(target: node.target)
                 }
@@ -63,11 +63,25 @@ extension InstanceActor {
 
     /// Frees the addresses of the host at once; the processes would end with the instance by themselves.
     func closeForwards(_ run: Run) async {
-        guard let facet = run.handle.devices, let devices = try? Devices(await merged().devices) else { return }
-        for forward in devices.forwards {
+        guard let facet = run.handle.devices else { return }
+        let forwards: [(device: String, spec: ForwardSpec)]
+        do { forwards = try Devices(await merged().devices).forwards } catch {
+            return logger.warning("proxy devices end later than the instance", metadata: ["error": "\(error)"])
+        }
+        for forward in forwards {
             do { try await facet.close(forward: forward.spec.name) } catch {
                 logger.warning("ending a proxy device failed", metadata: ["error": "\(error)"])
             }
+        }
+    }
+
+    /// A device that the host has lost cannot be resolved any more, and is taken away all the same.
+    private func oldNodes(of name: String, _ devices: Devices) -> [DeviceNode] {
+        do { return try devices.resolvedNodes(of: name) } catch {
+            logger.warning(
+                "a device node stays in the instance until it stops",
+                metadata: ["device": "\(name)", "error": "\(error)"])
+            return []
         }
     }
 

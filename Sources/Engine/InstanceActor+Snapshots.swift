@@ -101,6 +101,7 @@ extension InstanceActor {
             throw EngineError(
                 .conflict, "instance \(Names.quoted(record.name)) is running", hint: "stop it before restoring it")
         }
+        await closeRestingFiles()
         let entry = try await parts.store.begin(id, step: "restore", detail: snapshot.id.raw)
         try await bringBack(snapshot)
         if isStateful { try await bringBackState(of: snapshot) }
@@ -130,7 +131,8 @@ extension InstanceActor {
     /// - Parameter path: a file that gets what it is doing, as of the same moment.
     func whileStill(savingTo path: String? = nil, _ body: (_ isBusy: Bool) async throws -> Void) async throws {
         switch lifecycle {
-        case .deleted, .stopped: return try await body(false)
+        // Files that somebody looks into while it rests are mounted.
+        case .deleted, .stopped: return try await body(restingFiles != nil)
         case .prepared: return try await body(true)
         case .starting, .stopping:
             throw EngineError(.busy, "instance \(Names.quoted(record.name)) is starting or stopping", hint: "try again")

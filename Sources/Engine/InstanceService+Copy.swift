@@ -206,6 +206,7 @@ extension InstanceActor {
                 hint: "delete it and copy again")
         }
         guard record.kind != .module else { return }
+        await closeRestingFiles()
         let from = try await services.pools.pool(of: theirs)
         let to = try await services.pools.pool(of: record)
         let isSamePool = theirs.pool == record.pool
@@ -242,9 +243,19 @@ extension InstanceActor {
                 try await to.adopt([(root, .snapshot(between))], from: from)
             }
         }
-        try await to.restore(id, from: between)
-        try await to.discard(.snapshot(between))
+        try await finishRefresh(from: between)
         try await parts.store.finish(entry)
         lifecycleEvent("instance-updated")
+    }
+
+    /// Takes over the files of the snapshot `between` and removes it; nothing if it is not there. May be repeated.
+    func finishRefresh(from between: InstanceID) async throws {
+        let pool = try await services.pools.pool(of: record)
+        do {
+            try await pool.restore(id, from: between)
+        } catch let error as EngineError where error.code == .notFound {
+            return
+        }
+        try await pool.discard(.snapshot(between))
     }
 }

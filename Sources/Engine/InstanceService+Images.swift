@@ -55,8 +55,11 @@ extension InstanceService {
                 if paused { try await actor.resume() }
                 return image
             } catch {
-                // What is being thrown says more than a failed resume.
-                if paused { try? await actor.resume() }
+                guard paused else { throw error }
+                do { try await actor.resume() } catch let second {
+                    await actor.logger.error(
+                        "the instance stays paused after its image could not be made", metadata: ["error": "\(second)"])
+                }
                 throw error
             }
         }

@@ -49,6 +49,7 @@ extension InstanceActor {
                 .conflict, "instance \(Names.quoted(record.name)) is running",
                 hint: "stop it before moving it to another pool", resource: "instance \(record.name)")
         }
+        await closeRestingFiles()
         let (from, to) = (try await services.pools.pool(old), try await services.pools.pool(name))
         let entry = try await parts.store.begin(id, step: "move", detail: "\(old) \(name)")
         let before = record

@@ -137,30 +137,6 @@ extension InstanceService {
             if ran || isStateful { try await actor.start(byUser: true) }
         }
     }
-
-    /// Finishes or undoes a snapshot or restore that a crash cut short. False if the step is none of these.
-    func settleSnapshot(_ entry: JournalEntry, of actor: InstanceActor) async throws -> Bool {
-        if entry.step == "move" {
-            try await actor.settleMove(entry.detail)
-            return true
-        }
-        guard let id = InstanceID(entry.detail) else { return false }
-        switch entry.step {
-        case "snapshot":
-            // The record is written last: with it the snapshot is whole.
-            if await !actor.snapshots.contains(where: { $0.id == id }) { try await actor.dropSnapshot(id) }
-        case "refresh":
-            if await !actor.snapshots.contains(where: { $0.id == id }) { try await actor.dropSnapshot(id) }
-        case "import": try await services.pools.pool(of: await actor.record).discard(.instance(id))
-        case "snapshot-delete": try await actor.dropSnapshot(id)
-        case "restore":
-            guard let snapshot = await actor.snapshots.first(where: { $0.id == id }) else { return true }
-            parts.logger.notice("finishing a restore that was cut short", metadata: ["instance": "\(actor.id)"])
-            try await actor.bringBack(snapshot)
-        default: return false
-        }
-        return true
-    }
 }
 
 extension InstanceActor {

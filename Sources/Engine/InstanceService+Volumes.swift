@@ -1,4 +1,5 @@
 import DriverKit
+import Logging
 import Model
 import StateStore
 
@@ -35,6 +36,12 @@ extension InstanceService {
     func deleteVolumes(of id: InstanceID) async throws {
         let own = await services.volumes.anonymous(of: id)
         guard !own.isEmpty else { return }
+        let unreadable = try await parts.store.instances().unreadable.filter { $0 != id.raw }
+        guard unreadable.isEmpty else {
+            return parts.logger.warning(
+                "volumes are kept: an instance whose record cannot be read may need them",
+                metadata: ["volumes": "\(own.map(\.name))", "instances": "\(unreadable)"])
+        }
         var used: Set<String> = []
         for view in await list(project: own[0].project) where view.record.id != id {
             for device in view.expanded.devices.values where device["type"] == "disk" && device["pool"] != nil {

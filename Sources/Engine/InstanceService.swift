@@ -395,7 +395,7 @@ public actor InstanceService {
             actors[record.id] = actor
             names[key(record.project, record.name)] = record.id
         }
-        for entry in unfinished { await settleJournal(entry) }
+        for entry in unfinished where !entry.isOfVolume { await settleJournal(entry, unreadable) }
         var toStart: [InstanceActor] = []
         for actor in Array(actors.values) where await actor.recover() { toStart.append(actor) }
         do {
@@ -429,32 +429,6 @@ public actor InstanceService {
             parts.logger.error("a snapshot's record cannot be read; its files are kept", metadata: ["id": "\(id)"])
         }
         return Dictionary(grouping: records, by: \.instance.id)
-    }
-
-    /// Finishes or undoes a change that a crash cut short.
-    private func settleJournal(_ entry: JournalEntry) async {
-        do {
-            if let id = InstanceID(entry.instance), let actor = actors[id] {
-                switch entry.step {
-                case "create", "delete":
-                    parts.logger.notice("finishing a removal that was cut short", metadata: ["instance": "\(id)"])
-                    try await actor.endLeftover()
-                    try await actor.removeFiles()
-                    if entry.step == "create" || entry.detail == "volumes" { try await deleteVolumes(of: id) }
-                    try await parts.store.deleteInstance(id)
-                    let record = await actor.record
-                    actors[id] = nil
-                    names[key(record.project, record.name)] = nil
-                case "rebuild": try await actor.makeFilesAnew()
-                default: _ = try await settleSnapshot(entry, of: actor)
-                }
-            }
-            try await parts.store.finish(entry.sequence)
-        } catch {
-            parts.logger.error(
-                "a change that was cut short cannot be settled",
-                metadata: ["step": "\(entry.step)", "instance": "\(entry.instance)", "error": "\(error)"])
-        }
     }
 
     private func startAll(_ wanted: [InstanceActor]) async {

@@ -69,8 +69,12 @@ actor Scheduler {
     }
 
     private func isDue(_ schedule: String?, _ now: Double) -> Bool {
-        guard let schedule, !schedule.isEmpty, let schedule = try? Schedule(schedule) else { return false }
-        return schedule.includes(now)
+        guard let schedule, !schedule.isEmpty else { return false }
+        do { return try Schedule(schedule).includes(now) } catch {
+            logger.warning(
+                "a schedule of snapshots cannot be read", metadata: ["schedule": "\(schedule)", "error": "\(error)"])
+            return false
+        }
     }
 
     private func attempt(_ what: String, _ body: () async throws -> Void) async {

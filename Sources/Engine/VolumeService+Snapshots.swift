@@ -66,25 +66,6 @@ extension VolumeService {
             "storage-volume-snapshot-deleted", source(volume) + "/snapshots/\(name)", project: volume.project)
     }
 
-    public func renameSnapshot(_ name: String, of volume: VolumeRecord, to newName: String) async throws {
-        try Names.checkSnapshot(newName)
-        try await locks.withLock(key(volume)) {
-            let old = try snapshot(name, of: volume)
-            guard name != newName else { return }
-            guard !snapshots(of: volume).contains(where: { $0.name == newName }) else {
-                throw EngineError(
-                    .alreadyExists,
-                    "volume \(Names.quoted(volume.name)) has a snapshot \(Names.quoted(newName)) already")
-            }
-            var new = old
-            new.name = newName
-            try await pools.pool(volume.pool).renameVolume(old.path, to: new.path)
-            try await store.save(new)
-            try await store.delete(old)
-            replace(name, new, of: volume)
-        }
-    }
-
     /// - Parameter expiresAt: seconds since 1970; nil: never.
     public func updateSnapshot(_ name: String, of volume: VolumeRecord, description: String?, expiresAt: Double?)
         async throws
@@ -118,7 +99,7 @@ extension VolumeService {
         events.lifecycle("storage-volume-restored", source(volume), project: volume.project)
     }
 
-    private func replace(_ name: String, _ snapshot: VolumeSnapshotRecord, of volume: VolumeRecord) {
+    func replace(_ name: String, _ snapshot: VolumeSnapshotRecord, of volume: VolumeRecord) {
         guard let index = snapshotRecords[key(volume)]?.firstIndex(where: { $0.name == name }) else { return }
         snapshotRecords[key(volume)]?[index] = snapshot
     }

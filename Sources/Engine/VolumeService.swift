@@ -1,5 +1,6 @@
 import DriverKit
 import Glibc
+import Logging
 public import Model
 import StateStore
 
@@ -10,6 +11,7 @@ public actor VolumeService {
     let events: EventBus
     let pools: PoolService
     let filler: (any VolumeFiller)?
+    let logger: Logger
     /// A folder of the state folder for work in progress.
     let temporary: String
     let backups: BackupFiles
@@ -21,7 +23,7 @@ public actor VolumeService {
 
     init(
         store: StateStore, events: EventBus, pools: PoolService, filler: (any VolumeFiller)?, temporary: String,
-        backups: BackupFiles
+        logger: Logger, backups: BackupFiles
     ) {
         self.store = store
         self.events = events
@@ -29,6 +31,7 @@ public actor VolumeService {
         self.filler = filler
         self.temporary = temporary
         self.backups = backups
+        self.logger = logger
     }
 
     func load() async throws {
@@ -36,6 +39,7 @@ public actor VolumeService {
         for snapshot in try await store.volumeSnapshots() {
             snapshotRecords[key(snapshot.project, snapshot.pool, snapshot.volume), default: []].append(snapshot)
         }
+        for entry in try await store.unfinished() where entry.isOfVolume { await settle(entry) }
     }
 
     // MARK: looking
@@ -101,49 +105,6 @@ public actor VolumeService {
         }
     }
 
-    /// Makes a volume with the content of another, and of its snapshots unless `volumeOnly`.
-    ///
-    /// - Parameter snapshot: of the source, to copy instead of its present.
-    @discardableResult
-    public func copy(
-        _ source: VolumeRecord, snapshot: String? = nil, to target: VolumeRecord, volumeOnly: Bool = false
-    ) async throws -> VolumeRecord {
-        try Names.checkResource(target.name, "volume")
-        var target = target
-        target.content = source.content
-        target.config = source.config.filter { !$0.key.hasPrefix("volatile.") }.merging(target.config) { $1 }
-        try VolumeOptions.check(target.config, target.contentType)
-        return try await locks.withLock(key(target)) {
-            try refuseTaken(target)
-            let (from, to) = (try await pools.pool(source.pool), try await pools.pool(target.pool))
-            let origin: VolumeName
-            if let snapshot { origin = try self.snapshot(snapshot, of: source).path } else { origin = source.path }
-            let snapshots = volumeOnly || snapshot != nil ? [] : self.snapshots(of: source)
-            do {
-                for snapshot in snapshots {
-                    var name = target.path
-                    name.snapshot = snapshot.name
-                    try await to.cloneVolume(from.folder(of: snapshot.path), to: name)
-                }
-                try await to.cloneVolume(from.folder(of: origin), to: target.path)
-                if let size = target.config["size"].flatMap(Units.bytes) {
-                    try await to.limitVolume(target.path, target.contentType, bytes: size)
-                }
-                try await add(target)
-            } catch {
-                try await to.removeVolume(target.path)
-                throw error
-            }
-            for snapshot in snapshots {
-                var copy = snapshot
-                (copy.project, copy.pool, copy.volume) = (target.project, target.pool, target.name)
-                try await store.save(copy)
-                snapshotRecords[key(target), default: []].append(copy)
-            }
-            return target
-        }
-    }
-
     /// Replaces description and configuration. A new size takes effect at once.
     public func update(_ volume: VolumeRecord) async throws {
         try VolumeOptions.check(volume.config, volume.contentType)
@@ -163,39 +124,6 @@ public actor VolumeService {
         events.lifecycle("storage-volume-updated", source(volume), project: volume.project)
     }
 
-    /// Gives a volume that nothing uses another name, pool or project; its snapshots go along.
-    public func move(_ volume: VolumeRecord, to target: VolumeRecord, usedBy: [String]) async throws {
-        try refuseUsed(volume, usedBy)
-        guard key(volume) != key(target) else { return }
-        if volume.pool != target.pool {
-            try await copy(volume, to: target)
-            try await backups.give(from: volume.backupOwner, to: target.backupOwner)
-            return try await delete(volume.name, project: volume.project, pool: volume.pool, usedBy: [])
-        }
-        try Names.checkResource(target.name, "volume")
-        try await locks.withLock(key(volume)) {
-            try refuseTaken(target)
-            let pool = try await pools.pool(volume.pool)
-            try await pool.renameVolume(volume.path, to: target.path)
-            do {
-                try await store.rename(volume, to: target)
-            } catch {
-                try await pool.renameVolume(target.path, to: volume.path)
-                throw error
-            }
-            try await backups.give(from: volume.backupOwner, to: target.backupOwner)
-            volumes[key(volume)] = nil
-            volumes[key(target)] = target
-            snapshotRecords[key(target)] = snapshotRecords.removeValue(forKey: key(volume))?.map { snapshot in
-                var snapshot = snapshot
-                (snapshot.project, snapshot.volume) = (target.project, target.name)
-                return snapshot
-            }
-        }
-        events.lifecycle(
-            "storage-volume-renamed", source(target), project: target.project, ["old_name": .string(volume.name)])
-    }
-
     /// - Parameter usedBy: names of the instances that use it; must be empty.
     public func delete(
         _ name: String, project: String = "default", pool: String = PoolRecord.standard, usedBy: [String] = []
@@ -203,14 +131,19 @@ public actor VolumeService {
         let volume = try get(name, project: project, pool: pool)
         try refuseUsed(volume, usedBy)
         try await locks.withLock(key(volume)) {
-            // The record goes last: what a crash leaves is still named and can be deleted again.
-            try await pools.pool(pool).removeVolume(volume.path)
             try await backups.removeAll(volume.backupOwner)
-            try await store.deleteVolume(project: project, pool: pool, name: name)
-            volumes[key(volume)] = nil
-            snapshotRecords[key(volume)] = nil
+            try await erase(volume)
         }
-        events.lifecycle("storage-volume-deleted", source(volume), project: project)
+    }
+
+    /// To be called under the volume's lock.
+    func erase(_ volume: VolumeRecord) async throws {
+        // The record goes last: what a crash leaves is still named and can be deleted again.
+        try await pools.pool(volume.pool).removeVolume(volume.path)
+        try await store.deleteVolume(project: volume.project, pool: volume.pool, name: volume.name)
+        volumes[key(volume)] = nil
+        snapshotRecords[key(volume)] = nil
+        events.lifecycle("storage-volume-deleted", source(volume), project: volume.project)
     }
 
     /// The mounts of disk devices; a named volume that is missing is made, as Docker does, and a new one filled from

@@ -34,9 +34,13 @@ struct MachineState: StateFacet {
             guard result == 0 else { throw EngineError.system(errno, "write \(path)") }
         } catch {
             unlink(path)
-            // What is thrown matters more; a machine that stays suspended is seen in its state.
+            // Nothing may be under way that could be cancelled.
             _ = try? await client.execute("migrate_cancel")
-            if wasRunning { _ = try? await client.execute("cont") }
+            guard wasRunning else { throw error }
+            do { try await client.execute("cont") } catch let second {
+                throw EngineError(
+                    .internal, "\(error); the machine stays suspended: \(second)", hint: "stop it by force")
+            }
             throw error
         }
     }

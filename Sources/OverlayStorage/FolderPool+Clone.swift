@@ -59,10 +59,18 @@ extension FolderPool {
 
     /// Makes what the root wrote a frozen part, and gives the stack that it lies over then. To be called under the lock.
     private func freeze(_ root: RootName, _ own: RootDirectory) async throws -> FrozenStack {
+        if try own.list("upper").isEmpty { return stacks.withLock { $0[root] } ?? FrozenStack() }
+        // Without it the root can do as long as there is room for another part.
+        var failure: (any Error)?
+        if stacks.withLock({ $0[root]?.parts.count ?? 0 }) >= Self.condensedAt {
+            do { try await condense(root) } catch { failure = error }
+        }
         let stack = stacks.withLock { $0[root] } ?? FrozenStack()
-        if try own.list("upper").isEmpty { return stack }
         let part = InstanceID.random().raw
-        let next = try stack.pushing(part)
+        let next: FrozenStack
+        do { next = try stack.pushing(part) } catch let refusal as EngineError {
+            throw EngineError(refusal.code, refusal.message, hint: refusal.hint, cause: failure)
+        }
         try await runBlocking { [frozen, instances] in
             try next.write(to: own, name: FrozenStack.next)
             try frozen.makeDirectory(part, mode: 0o711)

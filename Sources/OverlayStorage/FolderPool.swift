@@ -15,6 +15,7 @@ import Synchronization
 ///     trash/                 what is being removed
 ///
 /// A clone costs no copying: the upper folder becomes a frozen part by one rename(2), which both roots then lie over.
+/// Parts that only the same roots need are put together again when there are many (`condense`).
 /// Under a mounted overlay that may not be done (kernel, overlayfs.rst), so a busy root's upper folder is copied;
 /// blocks are shared where the filesystem can (xfs, btrfs). The disk of a machine (`disk.qcow2`) is always copied.
 public final class FolderPool: StoragePool {
@@ -26,6 +27,8 @@ public final class FolderPool: StoragePool {
     let trees: VolumeTrees<FolderTrees>
     /// The stack of every root.
     let stacks = Mutex<[RootName: FrozenStack]>([:])
+    /// Frozen parts that were put together with others lately.
+    let retired = Mutex<[RetiredPart]>([])
     /// Held while stacks change: a part that nobody needs must not get a user while it is removed.
     let changing = KeyedLock<String>()
 
@@ -70,6 +73,7 @@ public final class FolderPool: StoragePool {
 
     public func discard(_ root: RootName) async throws {
         try await changing.withLock("") {
+            try sweepRetired()
             try await runBlocking { [self] in
                 let parent = parent(of: root)
                 switch root {

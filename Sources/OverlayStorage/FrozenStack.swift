@@ -35,7 +35,7 @@ struct FrozenStack: Sendable, Hashable {
             throw EngineError(
                 .resourceExhausted,
                 "the root lies over \(parts.count) frozen parts already, the most that one can have",
-                hint: "delete snapshots that are not needed, then stop and start the instance")
+                hint: "delete snapshots that are not needed, and make the next one while the instance is stopped")
         }
         return FrozenStack([part] + parts)
     }

@@ -81,22 +81,33 @@ public struct VolumeTrees<Maker: TreeMaker>: Sendable {
         let (source, target, staging) = (folder(snapshot), folder(volume), staging(volume))
         guard access(source, F_OK) == 0 else { throw Self.missing(snapshot, source) }
         try await maker.remove(staging)
-        try await maker.clone(source, to: staging)
         let old = "\(root)/volumes/.old-\(volume.project)_\(volume.name)"
-        try await maker.remove(old)
-        if access(target, F_OK) == 0 { try Self.move(target, old) }
-        try Self.move(staging, target)
+        do {
+            try await maker.clone(source, to: staging)
+            try await maker.remove(old)
+            if access(target, F_OK) == 0 { try Self.move(target, old) }
+            do { try Self.move(staging, target) } catch {
+                if access(old, F_OK) == 0 { try Self.move(old, target) }
+                throw error
+            }
+        } catch {
+            try await maker.remove(staging)
+            throw error
+        }
         try await maker.remove(old)
     }
 
     /// Gives a volume and its snapshots another name, or a snapshot.
     public func rename(_ volume: VolumeName, to new: VolumeName) async throws {
         try refuseTaken(new)
-        if volume.snapshot == nil {
-            let (old, target) = (snapshotsFolder(volume), snapshotsFolder(new))
-            if access(old, F_OK) == 0 { try Self.move(old, target) }
-        }
         try Self.move(folder(volume), folder(new))
+        guard volume.snapshot == nil else { return }
+        let (old, target) = (snapshotsFolder(volume), snapshotsFolder(new))
+        guard access(old, F_OK) == 0 else { return }
+        do { try Self.move(old, target) } catch {
+            try Self.move(folder(new), folder(volume))
+            throw error
+        }
     }
 
     /// Removes a volume with its snapshots, or one snapshot. No error if it is not there.

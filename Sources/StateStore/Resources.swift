@@ -147,10 +147,15 @@ public struct JournalEntry: Sendable, Hashable {
 extension StateStore {
     /// Writes down a change before it is made; `finish` takes the entry away.
     public func begin(_ instance: InstanceID, step: String, detail: String = "") async throws -> Int64 {
+        try await begin(instance.raw, step: step, detail: detail)
+    }
+
+    /// - Parameter instance: the id of an instance; empty for a change of something else.
+    public func begin(_ instance: String, step: String, detail: String) async throws -> Int64 {
         try await write { db in
             try db.execute(
                 sql: "INSERT INTO journal (instance, step, detail) VALUES (?, ?, ?)",
-                arguments: [instance.raw, step, detail])
+                arguments: [instance, step, detail])
             return db.lastInsertedRowID
         }
     }

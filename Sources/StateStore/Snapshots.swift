@@ -57,16 +57,50 @@ extension StateStore {
 
     /// Stores a snapshot of a volume under its name, in place of an older one.
     public func save(_ snapshot: VolumeSnapshotRecord) async throws {
+        try await write { db in try Self.write(snapshot, db) }
+    }
+
+    /// Stores a new volume and its snapshots, all or nothing. `alreadyExists` if there is one of its name.
+    public func insert(_ volume: VolumeRecord, snapshots: [VolumeSnapshotRecord]) async throws {
+        try await write { db in
+            let taken = try Bool.fetchOne(
+                db, sql: "SELECT EXISTS (SELECT 1 FROM volume WHERE project = ? AND pool = ? AND name = ?)",
+                arguments: [volume.project, volume.pool, volume.name])
+            guard taken != true else {
+                throw EngineError(
+                    .alreadyExists,
+                    "volume \(Names.quoted(volume.name)) exists already in pool \(Names.quoted(volume.pool))")
+            }
+            try db.execute(
+                sql: "INSERT INTO volume (project, pool, name, document) VALUES (?, ?, ?, ?)",
+                arguments: [volume.project, volume.pool, volume.name, try Document.encode(volume)])
+            for snapshot in snapshots { try Self.write(snapshot, db) }
+        }
+    }
+
+    /// Gives a snapshot of a volume another name.
+    public func rename(_ snapshot: VolumeSnapshotRecord, to new: VolumeSnapshotRecord) async throws {
         try await write { db in
             try db.execute(
                 sql: """
-                    INSERT INTO volume_snapshot (project, pool, volume, name, document) VALUES (?, ?, ?, ?, ?)
-                    ON CONFLICT (project, pool, volume, name) DO UPDATE SET document = excluded.document
+                    UPDATE volume_snapshot SET name = ?, document = ?
+                    WHERE project = ? AND pool = ? AND volume = ? AND name = ?
                     """,
                 arguments: [
-                    snapshot.project, snapshot.pool, snapshot.volume, snapshot.name, try Document.encode(snapshot),
+                    new.name, try Document.encode(new), snapshot.project, snapshot.pool, snapshot.volume, snapshot.name,
                 ])
         }
+    }
+
+    private static func write(_ snapshot: VolumeSnapshotRecord, _ db: Database) throws {
+        try db.execute(
+            sql: """
+                INSERT INTO volume_snapshot (project, pool, volume, name, document) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (project, pool, volume, name) DO UPDATE SET document = excluded.document
+                """,
+            arguments: [
+                snapshot.project, snapshot.pool, snapshot.volume, snapshot.name, try Document.encode(snapshot),
+            ])
     }
 
     public func delete(_ snapshot: VolumeSnapshotRecord) async throws {

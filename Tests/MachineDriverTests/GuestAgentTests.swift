@@ -88,6 +88,7 @@ struct GuestAgentTests {
         let (path, task) = try serve { message in
             let arguments = message["arguments"]
             switch message["execute"]?.text {
+            case "guest-ping": return #"{"return": {}}"#
             case "guest-exec" where arguments?["path"]?.text == "/bin/no":
                 return #"{"error": {"desc": "Failed to execute child process “/bin/no” (No such file or directory)"}}"#
             case "guest-exec":
@@ -119,6 +120,19 @@ struct GuestAgentTests {
         late.streams.input?.close()
         #expect(try await fixture.readAll(late.streams.error).contains("/bin/no"))
         #expect(try await late.wait().code == 127)
+    }
+
+    @Test func aProgramWithInputIsRefusedBeforeItsInputIsTaken() async throws {
+        let (path, task) = try serve { _ in nil }
+        defer {
+            task.cancel()
+            unlink(path)
+        }
+        let exec = GuestAgentExec(client: GuestAgentClient(path: path))
+        let error = await #expect(throws: EngineError.self) {
+            _ = try await exec.exec(ProcessSpec(arguments: ["/bin/cat"]), stdio: StdioOptions(openStdin: true))
+        }
+        #expect(error?.code == .unavailable)
     }
 
     @Test func silenceIsAnAbsentAgent() async throws {

@@ -181,7 +181,7 @@ struct RealMachineTests {
             let text = try await fixture.readAll(session.streams.output, until: "boot sector")
             #expect(text.contains("hello from the boot sector"))
             let error = await #expect(throws: EngineError.self) { try await fixture.run(handle, ["true"]) }
-            #expect(error?.code == .unavailable && error?.hint?.contains("qemu-guest-agent") == true)
+            #expect(error?.code == .unavailable && error?.message.contains("qemu-guest-agent") == true)
             try await handle.requestStop(signal: nil)
             try await handle.signal(SIGKILL)
             #expect(try await handle.wait().signal == SIGKILL)

@@ -110,7 +110,7 @@ public actor ProjectService {
     nonisolated func withBounds<Result: Sendable>(of project: String, _ body: () async throws -> Result) async throws
         -> Result
     {
-        guard let policy = try? await policy(of: project), !policy.isEmpty else { return try await body() }
+        guard try await !policy(of: project).isEmpty else { return try await body() }
         return try await lock.withLock(project, body)
     }
 

@@ -138,6 +138,41 @@ def test_module_that_recurses_or_follows_links(env):
     fine(env)
 
 
+def test_module_that_asks_with_malformed_strings_and_flags(env):
+    env.need("wasm")
+    isle, guest = env.daemon.isle, str(env.wasm)
+    folder = env.folder / "for-malformed"
+    folder.mkdir(exist_ok=True)
+    (folder / "file").write_text("content\n")
+    (env.folder / "outside").write_text("secret\n")
+
+    def ask(number):
+        return isle("run", "--rm", "--dir", f"{folder}::/g", guest, "malformed", str(number), check=False)
+
+    assert ask(99).code == 3, "what is right is not refused"
+    for number in range(14):
+        result = ask(number)
+        # An error number for the guest, or its end by a trap; never a file, never the end of the process by a signal.
+        assert result.code in (2, 134), (number, result)
+        assert result.code == 2 or "wasm" in result.err, (number, result)
+    assert (folder / "file").read_text() == "content\n" and sorted(os.listdir(folder)) == ["file"]
+    fine(env)
+
+
+def test_module_memory_is_its_own(env):
+    env.need("wasm")
+    isle, guest = env.daemon.isle, str(env.wasm)
+    for _ in range(3):
+        # Each fills its memory before it ends.
+        assert isle("run", "--rm", guest, "fresh").out == "fresh\n"
+    isle("create", "--name", "again", guest, "fresh")
+    for _ in range(2):
+        isle("start", "again")
+        env.daemon.isle("wait", "again", check=False)
+    assert isle("logs", "again").out == "fresh\nfresh\n"
+    isle("delete", "--force", "again")
+
+
 def test_many_cycles_leave_nothing(env):
     isle = env.daemon.isle
     before = (host.cgroups("isle"), len(env.namespace.links()))
