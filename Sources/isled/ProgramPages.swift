@@ -30,11 +30,9 @@ enum ProgramPages {
     }
 
     private static func link(_ path: String) throws -> [UInt8] {
-        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-        let count = buffer.withUnsafeMutableBytes { bytes in
-            readlink(path, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
-        }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &buffer, buffer.count)
         guard count >= 0 else { throw EngineError(.internal, "reading \(path): \(String(errno: errno))") }
-        return Array(buffer[..<count])
+        return buffer[..<count].map { UInt8(bitPattern: $0) }
     }
 }
