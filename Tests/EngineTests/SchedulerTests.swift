@@ -14,7 +14,8 @@ import Testing
 
     private func scheduler(_ fixture: EngineFixture) -> Scheduler {
         Scheduler(
-            instances: fixture.engine.instances, volumes: fixture.engine.volumes, logger: Logger(label: "test"))
+            instances: fixture.engine.instances, volumes: fixture.engine.volumes, backups: fixture.engine.backups,
+            logger: Logger(label: "test"))
     }
 
     private func names(_ fixture: EngineFixture, _ name: String = "web") async throws -> [String] {
