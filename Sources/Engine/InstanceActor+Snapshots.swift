@@ -146,7 +146,8 @@ extension InstanceActor {
             if let path {
                 guard let state = run.handle.state else {
                     throw EngineError(
-                        .unsupported, "what a \(record.kind.rawValue) is doing cannot be kept",
+                        .unsupported,
+                        "the memory of instance \(Names.quoted(record.name)) cannot be kept: only that of machines can",
                         hint: "make one without --stateful")
                 }
                 try await state.save(to: path)

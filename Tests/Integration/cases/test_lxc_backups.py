@@ -230,13 +230,13 @@ def test_hostile_archives(env):
     good = forged(env, top, (f"{rootfs}/file", tarfile.REGTYPE, b"x" * 100_000)).read_bytes()
     for what, content in {"cut": good[:60_000], "empty": b"", "noise": b"\x1f\x8b" + b"noise" * 1000,
                           "broken": good[:2000] + b"\xff" * 600 + good[2600:]}.items():
-        path = env.folder / "damaged"
+        path = env.folder / "damaged-backup"
         path.write_bytes(content)
         done = lxc("import", path, check=False)
         assert done.code != 0 and "Error" in done.err, (what, done)
     assert env.daemon.names() == [], env.daemon.names()
     assert leftovers(env) == [] and list((env.daemon.state / "instances").iterdir()) == []
-    (env.folder / "damaged").write_bytes(good[:300])
+    (env.folder / "damaged-backup").write_bytes(good[:300])
     answer = subprocess.run(
         ["curl", "-s", "--unix-socket", env.daemon.socket, "-H", "Content-Type: application/octet-stream",
          "--data-binary", f"@{env.folder / 'damaged'}", "http://x/1.0/instances"], capture_output=True, check=True)
