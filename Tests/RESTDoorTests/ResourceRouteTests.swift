@@ -44,7 +44,9 @@ struct ResourceRouteTests {
             #expect(try await door.call("DELETE", "/1.0/images/aliases/other:1").status == 404)
             answer = try await door.call("GET", "/1.0/images/busybox/history")
             #expect(answer.metadata.arrayValue?.first?["created_by"] == "RUN true")
-            answer = try await door.call("GET", "/1.0/images/busybox/export")
+            // It has not the form that clients of LXD compare with the fingerprint.
+            #expect(try await door.call("GET", "/1.0/images/busybox/export").status == 501)
+            answer = try await door.call("GET", "/1.0/images/busybox/export?format=oci")
             #expect(answer.body.utf8.count == 400_000 && answer.head.contains("attachment"))
             #expect(try await door.work("DELETE", "/1.0/images/busybox").status == "Success")
             #expect(try await door.call("GET", "/1.0/images/busybox").status == 404)
