@@ -5,12 +5,12 @@ import tempfile
 from isletest import images
 
 
-def folder():
-    return pathlib.Path(tempfile.mkdtemp(prefix="isle-mount-", dir="/var/tmp"))
+def folder(env):
+    return pathlib.Path(tempfile.mkdtemp(prefix="mount-", dir=env.folder))
 
 
 def test_root_inside_writes_what_root_outside_owns(env):
-    isle, site = env.daemon.isle, folder()
+    isle, site = env.daemon.isle, folder(env)
     site.chmod(0o700)
     (site / "old").write_text("old\n")
     result = isle("run", "--rm", "-v", f"{site}:/site", "busybox", "sh", "-c",
@@ -25,14 +25,14 @@ def test_root_inside_writes_what_root_outside_owns(env):
 
 
 def test_read_only(env):
-    isle, site = env.daemon.isle, folder()
+    isle, site = env.daemon.isle, folder(env)
     (site / "file").write_text("text\n")
     result = isle("run", "--rm", "-v", f"{site}:/site:ro", "busybox", "sh", "-c", "cat /site/file; touch /site/x", check=False)
     assert result.code == 1 and result.out == "text\n" and "Read-only" in result.err, result
 
 
 def test_a_single_file(env):
-    isle, site = env.daemon.isle, folder()
+    isle, site = env.daemon.isle, folder(env)
     (site / "motd").write_text("one\n")
     isle("run", "--rm", "-v", f"{site}/motd:/etc/motd", "busybox", "sh", "-c", "cat /etc/motd && echo two >>/etc/motd")
     assert (site / "motd").read_text() == "one\ntwo\n"
@@ -41,7 +41,7 @@ def test_a_single_file(env):
 
 
 def test_a_missing_folder_is_made(env):
-    isle, site = env.daemon.isle, folder()
+    isle, site = env.daemon.isle, folder(env)
     isle("run", "--rm", "-v", f"{site}/a/b:/data", "busybox", "touch", "/data/x")
     assert (site / "a/b/x").exists() and (site / "a").stat().st_mode & 0o777 == 0o755
     missing = isle("run", "--rm", "-D", f"d,type=disk,source={site}/c,path=/data", "busybox", "true", check=False)
