@@ -32,8 +32,7 @@ extension VolumeService {
             guard link(file, image) == 0 else {
                 throw EngineError(.internal, "linking \(file) to \(image): \(String(cString: strerror(errno)))")
             }
-            // One that a crash left without a record is nobody's.
-            try await pool.removeVolume(made.path)
+            try refuseForeign(pool.folder(of: made.path))
             try await pool.cloneVolume(folder, to: made.path)
             do { try await add(made) } catch {
                 try await pool.removeVolume(made.path)

@@ -104,11 +104,7 @@ extension VolumeService {
             (copy.project, copy.pool, copy.volume) = (target.project, target.pool, target.name)
             return copy
         }
-        for name in copies.map(\.path) + [target.path] where access(to.folder(of: name), F_OK) == 0 {
-            throw EngineError(
-                .alreadyExists, "\(to.folder(of: name)) is there already, and belongs to no volume that is known",
-                hint: "look into it, and move it away")
-        }
+        for name in copies.map(\.path) + [target.path] { try refuseForeign(to.folder(of: name)) }
         let made = target
         try await withReverter { reverter in
             reverter.onFailure("removing the files of the copy") { try await to.removeVolume(made.path) }
@@ -125,6 +121,15 @@ extension VolumeService {
         if !copies.isEmpty { snapshotRecords[key(target)] = copies }
         events.lifecycle("storage-volume-created", self.source(target), project: target.project)
         return target
+    }
+
+    /// Files without a record may be somebody's whose record was lost: they are never replaced.
+    func refuseForeign(_ folder: String) throws {
+        guard access(folder, F_OK) != 0 else {
+            throw EngineError(
+                .alreadyExists, "\(folder) is there already, and belongs to no volume that is known",
+                hint: "look into it, and move it away")
+        }
     }
 
     /// In a fixed order, so that two moves in opposite directions do not wait for each other.

@@ -44,10 +44,14 @@ extension VolumeService {
                 project: volume.project, pool: volume.pool, volume: volume.name, name: name, description: description,
                 config: volume.config, createdAt: now, expiresAt: expiresAt)
             let pool = try await pools.pool(volume.pool)
-            // One that a crash left without a record is nobody's.
-            try await pool.removeVolume(snapshot.path)
-            try await pool.cloneVolume(pool.folder(of: volume.path), to: snapshot.path)
-            try await store.save(snapshot)
+            try refuseForeign(pool.folder(of: snapshot.path))
+            try await withReverter { reverter in
+                try await pool.cloneVolume(pool.folder(of: volume.path), to: snapshot.path)
+                reverter.onFailure("removing the files of the snapshot") {
+                    try await pool.removeVolume(snapshot.path)
+                }
+                try await store.save(snapshot)
+            }
             snapshotRecords[key(volume), default: []].append(snapshot)
             events.lifecycle(
                 "storage-volume-snapshot-created", source(volume) + "/snapshots/\(name)", project: volume.project)

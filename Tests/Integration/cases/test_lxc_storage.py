@@ -236,3 +236,22 @@ def test_volumes(env):
     lxc("storage", "volume", "delete", "default", "old")
     env.clear()
     clear(lxc, "third")
+
+
+def test_files_that_nobody_is_known_to_own_stay(env):
+    lxc = Lxc(env)
+    lxc("storage", "volume", "create", "default", "kept")
+    snapshots = env.daemon.state / "volume-snapshots"
+    before = set(snapshots.rglob("*"))
+    lxc("storage", "volume", "snapshot", "default", "kept", "s")
+    folder = min(set(snapshots.rglob("*s")) - before, key=lambda path: len(path.parts))
+    lxc("storage", "volume", "delete", "default", "kept/s")
+    assert not folder.exists(), folder
+    folder.mkdir(parents=True)
+    (folder / "lost").write_text("of a record that was lost\n")
+    refused = lxc("storage", "volume", "snapshot", "default", "kept", "s", check=False)
+    assert refused.code != 0 and "is there already" in refused.err and str(folder) in refused.err, refused
+    assert (folder / "lost").read_text() == "of a record that was lost\n"
+    shutil.rmtree(folder)
+    lxc("storage", "volume", "snapshot", "default", "kept", "s")
+    lxc("storage", "volume", "delete", "default", "kept")
