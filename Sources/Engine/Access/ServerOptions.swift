@@ -89,7 +89,7 @@ public struct ServerOptions: Sendable {
         text.utf8.count <= 64 && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
     }
     private static let isCompression: @Sendable (String) -> Bool = {
-        ["none", "gzip", "zstd", "xz", "bzip2", "lz4"].contains($0)
+        ["none", "gzip", "zstd", "xz", "bzip2"].contains($0)
     }
 }
 
