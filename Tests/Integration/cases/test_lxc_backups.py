@@ -238,6 +238,6 @@ def test_hostile_archives(env):
     assert leftovers(env) == [] and list((env.daemon.state / "instances").iterdir()) == []
     (env.folder / "damaged-backup").write_bytes(good[:300])
     answer = subprocess.run(
-        ["curl", "-s", "--unix-socket", env.daemon.socket, "-H", "Content-Type: application/octet-stream",
-         "--data-binary", f"@{env.folder / 'damaged'}", "http://x/1.0/instances"], capture_output=True, check=True)
+        ["curl", "-sS", "--unix-socket", env.daemon.socket, "-H", "Content-Type: application/octet-stream",
+         "--data-binary", f"@{env.folder / 'damaged-backup'}", "http://x/1.0/instances"], capture_output=True, check=True)
     assert json.loads(answer.stdout)["error_code"] == 400, answer.stdout
