@@ -16,10 +16,14 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency], flags: [String] = []) -> Target {
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], flags: [String] = [], releaseFlags: [String] = []
+) -> Target {
     .executableTarget(
         name: name, dependencies: dependencies, swiftSettings: settings,
-        linkerSettings: [.unsafeFlags(["-use-ld=lld"] + flags)])
+        linkerSettings: [
+            .unsafeFlags(["-use-ld=lld"] + flags), .unsafeFlags(releaseFlags, .when(configuration: .release)),
+        ])
 }
 
 func tests(_ target: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -148,7 +152,10 @@ let package = Package(
         // Programs
         module("CLIKit", ["WireTypes"]),
         module("StackKit", ["CLIKit", "WireTypes", "CYAML"]),
-        program("isle", ["Client", "CLIKit", "StackKit", "Model", "WireTypes", "CHost", argumentParser]),
+        program(
+            "isle", ["Client", "CLIKit", "StackKit", "Model", "WireTypes", "CHost", argumentParser],
+            // Started for every command: loading libraries and relocating would be a third of its time.
+            releaseFlags: ["-static-executable"]),
         program(
             "isled",
             [

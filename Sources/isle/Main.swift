@@ -59,6 +59,7 @@ struct Isle: ParsableCommand {
             failed before it ran, 126 if it cannot be executed, 127 if it was not found.
             Other commands: 1 on failure, 2 if the command line is wrong.
             """,
+        version: Version.number,
         groupedSubcommands: [
             CommandGroup(
                 name: "Instances",
