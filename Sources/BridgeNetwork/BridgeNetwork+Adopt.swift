@@ -7,13 +7,13 @@ import Nftables
 
 extension BridgeNetwork {
     /// What lives goes on without interruption; a network that cannot be brought up does not keep the others from it.
-    public func adopt(_ specs: [NetworkSpec], endpoints: [NetworkEndpoint]) throws {
+    public func adopt(_ specs: [NetworkSpec], endpoints: [NetworkEndpoint], keepsOthers: Bool = false) throws {
         var failures: [EngineError] = []
         func attempt(_ resource: String, _ body: () throws -> Void) {
             do { try body() } catch { failures.append(Self.engineError(error, resource)) }
         }
         let wanted = Set(specs.map(\.bridge))
-        attempt("networks of earlier runs") { try removeUnwanted(wanted) }
+        if !keepsOthers { attempt("networks of earlier runs") { try removeUnwanted(wanted) } }
         let links = try session().links()
         let found = attach(endpoints, specs, links, &failures)
         attachments = found

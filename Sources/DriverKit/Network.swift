@@ -157,7 +157,9 @@ public protocol NetworkDriver: Sendable {
     /// A port of the host that is free now at `address` and not published.
     func freePort(_ address: String, _ transport: PortMapping.Transport) async throws -> UInt16
     /// Tells the driver, after a daemon restart, which endpoints live; everything else of ours is removed.
-    func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws
+    ///
+    /// - Parameter keepsOthers: there are more networks, of which nothing is known: what may be theirs stays.
+    func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint], keepsOthers: Bool) async throws
     /// Bytes and packets of the endpoint as the guest sees them; nil if it is not connected.
     func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters?
     /// Addresses that clients of the DHCP service hold now, by MAC.

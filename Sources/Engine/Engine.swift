@@ -38,7 +38,8 @@ public struct Engine: Sendable {
         projects = ProjectService(parts: parts)
         warnings = WarningService(parts: parts)
         trust = TrustService(parts: parts, settings: settings, operations: operations, projects: projects)
-        profiles = ProfileService(store: parts.store, events: parts.events, projects: projects)
+        profiles = ProfileService(
+            store: parts.store, events: parts.events, projects: projects, logger: parts.logger)
         networks = NetworkService(parts: parts)
         let files = BackupFiles(store: parts.store, folder: parts.layout.backups)
         volumes = VolumeService(

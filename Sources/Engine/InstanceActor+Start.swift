@@ -38,6 +38,7 @@ extension InstanceActor {
     }
 
     private func makeRun(number: Int) async throws -> Run {
+        try await services.profiles.requireReadable(record.profiles, project: record.project)
         let merged = await merged()
         let devices = try Devices(merged.devices)
         try devices.check(kind: record.kind)

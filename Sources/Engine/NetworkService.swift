@@ -8,6 +8,7 @@ import Model
 public actor NetworkService {
     let parts: EngineParts
     var networks: [String: NetworkSpec] = [:]
+    var unreadable = UnreadableRecords("network")
     /// Connected endpoints by network.
     var connected: [String: Set<NetworkEndpoint>] = [:]
     var isUp: Set<String> = []
@@ -25,8 +26,10 @@ public actor NetworkService {
 
     /// Loads the networks; stores `standard` if there is none of its name.
     func load(standard: NetworkSpec) async throws {
-        for network in try await parts.store.networks(NetworkSpec.self) { networks[network.name] = network }
-        if networks[standard.name] == nil {
+        let (records, broken) = try await parts.store.networks(NetworkSpec.self)
+        unreadable.found(broken, parts.logger)
+        for network in records { networks[network.name] = network }
+        if networks[standard.name] == nil, !broken.contains(standard.name) {
             try await parts.store.saveNetwork(standard, name: standard.name)
             networks[standard.name] = standard
         }
@@ -37,6 +40,7 @@ public actor NetworkService {
     /// `notFound` if there is none.
     public func get(_ name: String) throws -> NetworkSpec {
         guard let network = networks[name] else {
+            try unreadable.refuse(name)
             throw EngineError(.notFound, "network \(Names.quoted(name)) does not exist", hint: "isle network list")
         }
         return network
@@ -57,6 +61,7 @@ public actor NetworkService {
     /// An address that is `auto` is chosen here.
     public func create(_ wanted: NetworkSpec) async throws {
         try Names.checkResource(wanted.name, "network")
+        try unreadable.refuse(wanted.name)
         let network = try await completed(wanted)
         guard networks[network.name] == nil else {
             throw EngineError(.alreadyExists, "network \(Names.quoted(network.name)) exists already")
@@ -275,7 +280,7 @@ public actor NetworkService {
     private func adopt(_ endpoints: [NetworkEndpoint]) async throws {
         for endpoint in endpoints { connected[endpoint.network, default: []].insert(endpoint) }
         let used = networks.values.filter { connected[$0.name]?.isEmpty == false }
-        try await parts.network.adopt(Array(used), endpoints: endpoints)
+        try await parts.network.adopt(Array(used), endpoints: endpoints, keepsOthers: !unreadable.names.isEmpty)
         for network in used {
             try await parts.network.up(network)
             isUp.insert(network.name)

@@ -8,6 +8,7 @@ extension PoolService {
     public func create(_ record: PoolRecord) async throws -> PoolRecord {
         try Names.checkResource(record.name, "storage pool")
         return try await locks.withLock("") {
+            try unreadable.refuse(record.name)
             guard (try? get(record.name)) == nil else {
                 throw EngineError(.alreadyExists, "storage pool \(Names.quoted(record.name)) exists already")
             }

@@ -9,6 +9,7 @@ public actor PoolService {
     /// Changes of pools come one after the other.
     let locks = KeyedLock<String>()
     private var records: [String: PoolRecord] = [:]
+    private(set) var unreadable = UnreadableRecords("storage pool")
     private var open: [String: any StoragePool] = [:]
     /// Why a pool of this name is not open.
     private var failures: [String: String] = [:]
@@ -17,7 +18,11 @@ public actor PoolService {
 
     /// Opens every pool. One that cannot be opened is said and left out: what is in it cannot be started meanwhile.
     func load() async throws {
-        for record in try await parts.store.pools() { records[record.name] = record }
+        let (readable, broken) = try await parts.store.pools()
+        unreadable.found(broken, parts.logger)
+        for record in readable { records[record.name] = record }
+        // Nothing can be done without it.
+        try unreadable.refuse(PoolRecord.standard)
         if records[PoolRecord.standard] == nil {
             guard let driver = parts.storage.first else {
                 throw EngineError(.internal, "this daemon has no storage driver")
@@ -65,6 +70,7 @@ public actor PoolService {
     /// `notFound` if there is none.
     public func get(_ name: String) throws -> PoolRecord {
         guard let record = records[name] else {
+            try unreadable.refuse(name)
             throw EngineError(
                 .notFound, "storage pool \(Names.quoted(name)) does not exist",
                 hint: "isle storage list shows those that do",

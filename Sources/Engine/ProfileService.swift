@@ -1,3 +1,4 @@
+import Logging
 public import Model
 import StateStore
 
@@ -6,10 +7,13 @@ public actor ProfileService {
     private let store: StateStore
     private let events: EventBus
     private let projects: ProjectService
+    private let logger: Logger
     private var profiles: [String: ProfileRecord] = [:]
+    private var unreadable = UnreadableRecords("profile")
 
-    init(store: StateStore, events: EventBus, projects: ProjectService) {
+    init(store: StateStore, events: EventBus, projects: ProjectService, logger: Logger) {
         self.store = store
+        self.logger = logger
         self.events = events
         self.projects = projects
     }
@@ -19,7 +23,9 @@ public actor ProfileService {
 
     /// Makes the `default` profile of a project that has profiles of its own; it has no devices.
     func makeStandard(project: String) async throws {
-        guard profiles[key(project, "default")] == nil else { return }
+        guard profiles[key(project, "default")] == nil, !unreadable.names.contains(key(project, "default")) else {
+            return
+        }
         try await put(
             ProfileRecord(project: project, name: "default", description: "Default Isle profile for project \(project)")
         )
@@ -33,8 +39,10 @@ public actor ProfileService {
 
     /// Loads the profiles; makes `default` with a nic on `network` and a root disk if there is none.
     func load(network: String) async throws {
-        for profile in try await store.profiles() { profiles[key(profile.project, profile.name)] = profile }
-        if profiles[key("default", "default")] == nil {
+        let (records, broken) = try await store.profiles()
+        unreadable.found(broken, logger)
+        for profile in records { profiles[key(profile.project, profile.name)] = profile }
+        if profiles[key("default", "default")] == nil, !broken.contains(key("default", "default")) {
             let profile = ProfileRecord(
                 name: "default", description: "Default Isle profile",
                 devices: [
@@ -59,7 +67,9 @@ public actor ProfileService {
     /// `notFound` if there is none.
     public func get(_ name: String, project: String = "default") async throws -> ProfileRecord {
         try Requestor.check(project)
-        guard let profile = profiles[key(await owner(project), name)] else {
+        let owner = await owner(project)
+        guard let profile = profiles[key(owner, name)] else {
+            try unreadable.refuse(key(owner, name), as: name)
             throw EngineError(.notFound, "profile \(Names.quoted(name)) does not exist", hint: "isle profile list")
         }
         return profile
@@ -71,11 +81,18 @@ public actor ProfileService {
         return names.compactMap { profiles[key(owner, $0)] }
     }
 
+    /// Throws `unavailable` if one of the profiles is there and cannot be read: what it gives is not known.
+    func requireReadable(_ names: [String], project: String) async throws {
+        let owner = await owner(project)
+        for name in names { try unreadable.refuse(key(owner, name), as: name) }
+    }
+
     /// `alreadyExists` if the name is taken.
     public func create(_ wanted: ProfileRecord) async throws {
         try Names.checkResource(wanted.name, "profile")
         var profile = wanted
         profile.project = try await changeable(wanted.project)
+        try unreadable.refuse(key(profile.project, profile.name), as: profile.name)
         guard profiles[key(profile.project, profile.name)] == nil else {
             throw EngineError(.alreadyExists, "profile \(Names.quoted(profile.name)) exists already")
         }
@@ -118,6 +135,7 @@ public actor ProfileService {
     /// Makes the same profile under another name, for `forget` to take the old one away once nobody names it.
     func copy(_ profile: ProfileRecord, as name: String) async throws {
         try Names.checkResource(name, "profile")
+        try unreadable.refuse(key(profile.project, name), as: name)
         guard profiles[key(profile.project, name)] == nil else {
             throw EngineError(.alreadyExists, "profile \(Names.quoted(name)) exists already")
         }

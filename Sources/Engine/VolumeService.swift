@@ -18,6 +18,8 @@ public actor VolumeService {
     /// One change of a volume at a time.
     let locks = KeyedLock<String>()
     var volumes: [String: VolumeRecord] = [:]
+    private var unreadable = UnreadableRecords("volume")
+    private var unreadableSnapshots = UnreadableRecords("volume's snapshot")
     /// By the volume's key, oldest first.
     var snapshotRecords: [String: [VolumeSnapshotRecord]] = [:]
 
@@ -35,8 +37,12 @@ public actor VolumeService {
     }
 
     func load() async throws {
-        for volume in try await store.volumes() { volumes[key(volume)] = volume }
-        for snapshot in try await store.volumeSnapshots() {
+        let (records, broken) = try await store.volumes()
+        unreadable.found(broken, logger)
+        for volume in records { volumes[key(volume)] = volume }
+        let (snapshots, brokenSnapshots) = try await store.volumeSnapshots()
+        unreadableSnapshots.found(brokenSnapshots, logger)
+        for snapshot in snapshots {
             snapshotRecords[key(snapshot.project, snapshot.pool, snapshot.volume), default: []].append(snapshot)
         }
         for entry in try await store.unfinished() where entry.isOfVolume { await settle(entry) }
@@ -60,6 +66,7 @@ public actor VolumeService {
         -> VolumeRecord
     {
         guard let volume = volumes[key(project, pool, name)] else {
+            try unreadable.refuse(key(project, pool, name), as: name)
             throw EngineError(
                 .notFound, "volume \(Names.quoted(name)) does not exist in pool \(Names.quoted(pool))",
                 hint: "isle volume list")
@@ -197,6 +204,7 @@ public actor VolumeService {
     }
 
     func refuseTaken(_ volume: VolumeRecord) throws {
+        try unreadable.refuse(key(volume), as: volume.name)
         guard volumes[key(volume)] == nil else {
             throw EngineError(
                 .alreadyExists,

@@ -85,7 +85,7 @@ public final class FakeNetworkDriver: NetworkDriver {
         }
     }
 
-    public func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws {
+    public func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint], keepsOthers: Bool) async throws {
         try faults.reach("adopt")
         state.withLock { state in
             state.up = Set(networks.map(\.name))

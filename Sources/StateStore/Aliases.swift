@@ -3,18 +3,24 @@ public import Model
 
 // Names of images in projects.
 extension StateStore {
+    /// Every alias; of one whose record cannot be read what its columns hold.
     public func imageAliases() async throws -> [ImageAlias] {
         try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM image_alias ORDER BY project, name")
-                .map { try Document.decode(ImageAlias.self, $0) }
+            try Row.fetchAll(db, sql: "SELECT * FROM image_alias ORDER BY project, name").map(Self.alias)
+        }
+    }
+
+    private static func alias(_ row: Row) throws -> ImageAlias {
+        do { return try Document.decode(ImageAlias.self, row["document"]) } catch is DecodingError {
+            return ImageAlias(project: row["project"], name: row["name"], digest: row["digest"])
         }
     }
 
     public func imageAlias(project: String, name: String) async throws -> ImageAlias? {
         try await read { db in
-            try String.fetchOne(
-                db, sql: "SELECT document FROM image_alias WHERE project = ? AND name = ?", arguments: [project, name]
-            ).map { try Document.decode(ImageAlias.self, $0) }
+            try Row.fetchOne(
+                db, sql: "SELECT * FROM image_alias WHERE project = ? AND name = ?", arguments: [project, name]
+            ).map(Self.alias)
         }
     }
 

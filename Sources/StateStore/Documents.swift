@@ -8,23 +8,22 @@ extension StateStore {
         -> (records: [T], unreadable: [String])
     {
         try await read { db in
-            var records: [T] = []
-            var unreadable: [String] = []
-            for row in try Row.fetchAll(
-                db, sql: "SELECT name, document FROM document WHERE collection = ? ORDER BY name",
-                arguments: [collection])
-            {
-                do { records.append(try Document.decode(type, row["document"])) } catch is DecodingError {
-                    unreadable.append(row["name"])
-                }
-            }
-            return (records, unreadable)
+            try Document.readable(
+                type,
+                try Row.fetchAll(
+                    db, sql: "SELECT name, document FROM document WHERE collection = ? ORDER BY name",
+                    arguments: [collection])
+            ) { $0["name"] }
         }
     }
 
-    /// Stores a record under its name, in place of an older one.
-    public func saveDocument(_ collection: String, _ name: String, _ record: some Encodable & Sendable) async throws {
+    /// Stores a record under its name, in place of an older one; `conflict` if that cannot be read.
+    public func saveDocument<T: Codable & Sendable>(_ collection: String, _ name: String, _ record: T) async throws {
         try await write { db in
+            let old = try String.fetchOne(
+                db, sql: "SELECT document FROM document WHERE collection = ? AND name = ?",
+                arguments: [collection, name])
+            try Document.keepUnreadable(T.self, old, "\(name) in \(collection)")
             try db.execute(
                 sql: """
                     INSERT INTO document (collection, name, document) VALUES (?, ?, ?)

@@ -6,14 +6,9 @@ extension StateStore {
     /// removed as unreachable.
     public func images() async throws -> (records: [ImageRecord], unreadable: [String]) {
         try await read { db in
-            var records: [ImageRecord] = []
-            var unreadable: [String] = []
-            for row in try Row.fetchAll(db, sql: "SELECT digest, document FROM image ORDER BY digest") {
-                do { records.append(try Document.decode(ImageRecord.self, row["document"])) } catch {
-                    unreadable.append(row["digest"])
-                }
-            }
-            return (records, unreadable)
+            try Document.readable(
+                ImageRecord.self, try Row.fetchAll(db, sql: "SELECT digest, document FROM image ORDER BY digest")
+            ) { $0["digest"] }
         }
     }
 

@@ -5,14 +5,10 @@ extension StateStore {
     /// Every instance, and the ids of those whose record could not be read (they are kept as they are).
     public func instances() async throws -> (records: [InstanceRecord], unreadable: [String]) {
         try await read { db in
-            var records: [InstanceRecord] = []
-            var unreadable: [String] = []
-            for row in try Row.fetchAll(db, sql: "SELECT id, document FROM instance ORDER BY project, name") {
-                do { records.append(try Document.decode(InstanceRecord.self, row["document"])) } catch {
-                    unreadable.append(row["id"])
-                }
-            }
-            return (records, unreadable)
+            try Document.readable(
+                InstanceRecord.self,
+                try Row.fetchAll(db, sql: "SELECT id, document FROM instance ORDER BY project, name")
+            ) { $0["id"] }
         }
     }
 

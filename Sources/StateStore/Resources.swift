@@ -3,16 +3,22 @@ public import Model
 
 // Profiles, volumes, settings, addresses and the journal.
 extension StateStore {
-    public func profiles() async throws -> [ProfileRecord] {
+    /// Every profile, and `project/name` of those whose record cannot be read.
+    public func profiles() async throws -> (records: [ProfileRecord], unreadable: [String]) {
         try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM profile ORDER BY project, name")
-                .map { try Document.decode(ProfileRecord.self, $0) }
+            try Document.readable(
+                ProfileRecord.self, try Row.fetchAll(db, sql: "SELECT * FROM profile ORDER BY project, name")
+            ) { "\($0["project"] as String)/\($0["name"] as String)" }
         }
     }
 
-    /// Stores a profile under its project and name, in place of an older one.
+    /// Stores a profile under its project and name, in place of an older one; `conflict` if that cannot be read.
     public func save(_ profile: ProfileRecord) async throws {
         try await write { db in
+            let old = try String.fetchOne(
+                db, sql: "SELECT document FROM profile WHERE project = ? AND name = ?",
+                arguments: [profile.project, profile.name])
+            try Document.keepUnreadable(ProfileRecord.self, old, "profile \(profile.name)")
             try db.execute(
                 sql: """
                     INSERT INTO profile (project, name, document) VALUES (?, ?, ?)
@@ -27,15 +33,22 @@ extension StateStore {
         }
     }
 
-    public func volumes() async throws -> [VolumeRecord] {
+    /// Every custom volume, and `project/pool/name` of those whose record cannot be read.
+    public func volumes() async throws -> (records: [VolumeRecord], unreadable: [String]) {
         try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM volume ORDER BY project, pool, name")
-                .map { try Document.decode(VolumeRecord.self, $0) }
+            try Document.readable(
+                VolumeRecord.self, try Row.fetchAll(db, sql: "SELECT * FROM volume ORDER BY project, pool, name")
+            ) { "\($0["project"] as String)/\($0["pool"] as String)/\($0["name"] as String)" }
         }
     }
 
+    /// Stores a volume under its name, in place of an older one; `conflict` if that cannot be read.
     public func save(_ volume: VolumeRecord) async throws {
         try await write { db in
+            let old = try String.fetchOne(
+                db, sql: "SELECT document FROM volume WHERE project = ? AND pool = ? AND name = ?",
+                arguments: [volume.project, volume.pool, volume.name])
+            try Document.keepUnreadable(VolumeRecord.self, old, "volume \(volume.name)")
             try db.execute(
                 sql: """
                     INSERT INTO volume (project, pool, name, document) VALUES (?, ?, ?, ?)
@@ -51,16 +64,18 @@ extension StateStore {
         }
     }
 
-    /// Networks as stored documents of the engine's own type.
-    public func networks<T: Decodable & Sendable>(_ type: T.Type) async throws -> [T] {
+    /// Networks as stored documents of the engine's own type, and the names of those that cannot be read.
+    public func networks<T: Decodable & Sendable>(_ type: T.Type) async throws -> (records: [T], unreadable: [String]) {
         try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM network ORDER BY name")
-                .map { try Document.decode(type, $0) }
+            try Document.readable(type, try Row.fetchAll(db, sql: "SELECT * FROM network ORDER BY name")) { $0["name"] }
         }
     }
 
-    public func saveNetwork(_ network: some Encodable & Sendable, name: String) async throws {
+    /// Stores a network under its name, in place of an older one; `conflict` if that cannot be read.
+    public func saveNetwork<T: Codable & Sendable>(_ network: T, name: String) async throws {
         try await write { db in
+            let old = try String.fetchOne(db, sql: "SELECT document FROM network WHERE name = ?", arguments: [name])
+            try Document.keepUnreadable(T.self, old, "network \(name)")
             try db.execute(
                 sql: """
                     INSERT INTO network (name, document) VALUES (?, ?)
@@ -73,10 +88,18 @@ extension StateStore {
         try await write { db in try db.execute(sql: "DELETE FROM network WHERE name = ?", arguments: [name]) }
     }
 
+    /// What all instances hold. Of a record that cannot be read the addresses are known, so that nobody else gets them.
     public func reservations() async throws -> [AddressReservation] {
-        try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM reservation")
-                .map { try Document.decode(AddressReservation.self, $0) }
+        try await read { db in try Row.fetchAll(db, sql: "SELECT * FROM reservation").compactMap(Self.reservation) }
+    }
+
+    private static func reservation(_ row: Row) throws -> AddressReservation? {
+        do { return try Document.decode(AddressReservation.self, row["document"]) } catch is DecodingError {
+            return InstanceID(row["instance"]).map {
+                AddressReservation(
+                    instance: $0, device: row["device"], network: row["network"], mac: "", ipv4: row["ipv4"],
+                    ipv6: row["ipv6"])
+            }
         }
     }
 
@@ -85,7 +108,10 @@ extension StateStore {
         try await read { db in
             try String.fetchAll(
                 db, sql: "SELECT document FROM reservation WHERE instance = ?", arguments: [instance.raw]
-            ).map { try Document.decode(AddressReservation.self, $0) }
+            ).compactMap { text in
+                // A new one is then made, at the same place.
+                do { return try Document.decode(AddressReservation.self, text) } catch is DecodingError { return nil }
+            }
         }
     }
 
@@ -95,9 +121,8 @@ extension StateStore {
         choose: @Sendable @escaping (_ taken: [AddressReservation]) throws -> AddressReservation
     ) async throws -> AddressReservation {
         try await write { db in
-            let all = try String.fetchAll(
-                db, sql: "SELECT document FROM reservation WHERE network = ?", arguments: [network]
-            ).map { try Document.decode(AddressReservation.self, $0) }
+            let all = try Row.fetchAll(db, sql: "SELECT * FROM reservation WHERE network = ?", arguments: [network])
+                .compactMap(Self.reservation)
             let wanted = try choose(all.filter { $0.instance != instance || $0.device != device })
             try db.execute(
                 sql: """

@@ -6,13 +6,9 @@ extension StateStore {
     /// Every snapshot, oldest first, and the ids of those whose record could not be read.
     public func snapshots() async throws -> (records: [SnapshotRecord], unreadable: [String]) {
         try await read { db in
-            var records: [SnapshotRecord] = []
-            var unreadable: [String] = []
-            for row in try Row.fetchAll(db, sql: "SELECT id, document FROM snapshot ORDER BY rowid") {
-                do { records.append(try Document.decode(SnapshotRecord.self, row["document"])) } catch {
-                    unreadable.append(row["id"])
-                }
-            }
+            let (records, unreadable) = try Document.readable(
+                SnapshotRecord.self, try Row.fetchAll(db, sql: "SELECT id, document FROM snapshot ORDER BY rowid")
+            ) { $0["id"] }
             return (records.sorted { $0.createdAt < $1.createdAt }, unreadable)
         }
     }
@@ -47,11 +43,15 @@ extension StateStore {
         }
     }
 
-    /// Snapshots of all volumes, oldest first.
-    public func volumeSnapshots() async throws -> [VolumeSnapshotRecord] {
+    /// Snapshots of all volumes, oldest first, and `project/pool/volume/name` of those whose record cannot be read.
+    public func volumeSnapshots() async throws -> (records: [VolumeSnapshotRecord], unreadable: [String]) {
         try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM volume_snapshot ORDER BY rowid")
-                .map { try Document.decode(VolumeSnapshotRecord.self, $0) }.sorted { $0.createdAt < $1.createdAt }
+            let (records, unreadable) = try Document.readable(
+                VolumeSnapshotRecord.self, try Row.fetchAll(db, sql: "SELECT * FROM volume_snapshot ORDER BY rowid")
+            ) { row in
+                ["project", "pool", "volume", "name"].map { row[$0] as String }.joined(separator: "/")
+            }
+            return (records.sorted { $0.createdAt < $1.createdAt }, unreadable)
         }
     }
 
@@ -93,6 +93,11 @@ extension StateStore {
     }
 
     private static func write(_ snapshot: VolumeSnapshotRecord, _ db: Database) throws {
+        let old = try String.fetchOne(
+            db, sql: "SELECT document FROM volume_snapshot WHERE project = ? AND pool = ? AND volume = ? AND name = ?",
+            arguments: [snapshot.project, snapshot.pool, snapshot.volume, snapshot.name])
+        try Document.keepUnreadable(
+            VolumeSnapshotRecord.self, old, "snapshot \(snapshot.name) of volume \(snapshot.volume)")
         try db.execute(
             sql: """
                 INSERT INTO volume_snapshot (project, pool, volume, name, document) VALUES (?, ?, ?, ?, ?)
@@ -139,16 +144,20 @@ extension StateStore {
         }
     }
 
-    public func pools() async throws -> [PoolRecord] {
+    /// Every storage pool, and the names of those whose record cannot be read.
+    public func pools() async throws -> (records: [PoolRecord], unreadable: [String]) {
         try await read { db in
-            try String.fetchAll(db, sql: "SELECT document FROM pool ORDER BY name")
-                .map { try Document.decode(PoolRecord.self, $0) }
+            try Document.readable(PoolRecord.self, try Row.fetchAll(db, sql: "SELECT * FROM pool ORDER BY name")) {
+                $0["name"]
+            }
         }
     }
 
-    /// Stores a pool under its name, in place of an older one.
+    /// Stores a pool under its name, in place of an older one; `conflict` if that cannot be read.
     public func save(_ pool: PoolRecord) async throws {
         try await write { db in
+            let old = try String.fetchOne(db, sql: "SELECT document FROM pool WHERE name = ?", arguments: [pool.name])
+            try Document.keepUnreadable(PoolRecord.self, old, "storage pool \(pool.name)")
             try db.execute(
                 sql: """
                     INSERT INTO pool (name, document) VALUES (?, ?)

@@ -96,4 +96,30 @@ enum Document {
     static func decode<T: Decodable>(_ type: T.Type, _ text: String) throws -> T {
         try JSONDecoder().decode(type, from: Data(text.utf8))
     }
+
+    /// The records of rows with a column `document`, and the names of those that cannot be read: they are kept.
+    static func readable<T: Decodable>(_ type: T.Type, _ rows: [Row], name: (Row) -> String) throws
+        -> (records: [T], unreadable: [String])
+    {
+        var records: [T] = []
+        var unreadable: [String] = []
+        for row in rows {
+            do { records.append(try decode(type, row["document"])) } catch is DecodingError {
+                unreadable.append(name(row))
+            }
+        }
+        return (records, unreadable)
+    }
+
+    /// Throws `conflict` if there is a record that cannot be read where another is about to be stored.
+    ///
+    /// - Parameter old: the document that is there now, if any.
+    static func keepUnreadable<T: Decodable>(_ type: T.Type, _ old: String?, _ thing: String) throws {
+        guard let old else { return }
+        do { _ = try decode(type, old) } catch is DecodingError {
+            throw EngineError(
+                .conflict, "the record of \(thing) cannot be read, so it is not replaced",
+                hint: "use the version of Isle that wrote it, or another name", resource: thing)
+        }
+    }
 }

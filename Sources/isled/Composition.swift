@@ -117,7 +117,7 @@ struct Composition {
 
     /// The network of the default profile: as it was stored, else made from the options and what is free.
     private static func network(_ options: Options, _ store: StateStore) async throws -> NetworkSpec {
-        if let stored = try await store.networks(NetworkSpec.self).first(where: { $0.name == options.bridge }) {
+        if let stored = try await store.networks(NetworkSpec.self).records.first(where: { $0.name == options.bridge }) {
             return stored
         }
         var generator = SystemRandomNumberGenerator()

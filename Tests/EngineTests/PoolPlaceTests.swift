@@ -18,7 +18,9 @@ struct PoolPlaceTests {
             let engine = fixture.successor(state: moved)
             try Folders.make(HostLayout(state: moved, run: fixture.layout.run))
             try await engine.start()
-            let sources = try await fixture.store.pools().reduce(into: [:]) { $0[$1.name] = $1.config["source"] }
+            let sources = try await fixture.store.pools().records.reduce(into: [:]) {
+                $0[$1.name] = $1.config["source"]
+            }
             #expect(
                 sources == [
                     "default": moved, "file": moved + "/pools/file.img", "beside": state + "-2/pool",

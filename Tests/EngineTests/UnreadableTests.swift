@@ -1,6 +1,7 @@
 import DriverKit
 import EngineTesting
 import FoundationEssentials
+import Glibc
 import Model
 import StateStore
 import Testing
@@ -10,6 +11,77 @@ import Testing
 /// What a record says that cannot be read is not known: nothing is removed or allowed for that reason.
 @Suite struct UnreadableTests {
     private static let broken = "{\"id\": 7}"
+
+    /// One record of each kind that cannot be read: the others are served, that one is neither used nor replaced.
+    @Test func theDaemonStartsWithoutWhatCannotBeRead() async throws {
+        try await EngineFixture.run { fixture in
+            let engine = fixture.engine
+            try await engine.networks.create(
+                NetworkSpec(name: "net", bridge: "net0", ipv4: "10.77.0.1/24", ipv6: nil))
+            try await engine.profiles.create(ProfileRecord(name: "small", description: "", config: [:], devices: [:]))
+            try await engine.volumes.create(VolumeRecord(pool: "default", name: "data", createdAt: 1))
+            try await engine.volumes.create(VolumeRecord(pool: "default", name: "kept", createdAt: 1))
+            let kept = try await engine.volumes.get("kept")
+            try await engine.volumes.createSnapshot(kept, SnapshotRequest(name: "one"))
+            try await engine.projectChanges.create(ProjectRecord(name: "team", config: [:]))
+            try await fixture.create("web")
+            var change = UpdateRequest()
+            change.profiles = ["default", "small"]
+            _ = try await fixture.instances.update("web", change)
+            for (table, which) in [
+                ("network", "name = 'net'"), ("profile", "name = 'small'"), ("volume", "name = 'data'"),
+                ("volume_snapshot", "name = 'one'"), ("document", "collection = 'project' AND name = 'team'"),
+            ] {
+                try damage(
+                    fixture.layout.database, "UPDATE \(table) SET document = '\(Self.broken)' WHERE \(which)")
+            }
+            let next = fixture.successor()
+            try await next.start()
+            func refused(_ what: String, _ body: () async throws -> Void) async {
+                let error = await #expect(throws: EngineError.self, "\(what)") { try await body() }
+                #expect(
+                    error?.code == .unavailable || error?.code == .conflict, "\(what): \(String(describing: error))")
+            }
+            await refused("network") { _ = try await next.networks.get("net") }
+            await refused("new network") {
+                try await next.networks.create(NetworkSpec(name: "net", bridge: "net1", ipv4: nil, ipv6: nil))
+            }
+            await refused("profile") { _ = try await next.profiles.get("small") }
+            await refused("new profile") {
+                try await next.profiles.create(ProfileRecord(name: "small", description: "", config: [:], devices: [:]))
+            }
+            await refused("volume") { _ = try await next.volumes.get("data") }
+            await refused("new volume") {
+                try await next.volumes.create(VolumeRecord(pool: "default", name: "data", createdAt: 1))
+            }
+            await refused("start with that profile") { try await next.instances.start("web") }
+            await refused("project") { _ = try await next.projects.get("team") }
+            #expect(try await next.volumes.get("kept").name == "kept")
+            #expect(try await fixture.store.volumes().unreadable == ["default/default/data"])
+            #expect(try await fixture.store.volumeSnapshots().unreadable == ["default/default/kept/one"])
+            #expect(try await fixture.store.networks(NetworkSpec.self).unreadable == ["net"])
+            #expect(try await fixture.store.profiles().unreadable == ["default/small"])
+            await next.shutdown()
+        }
+    }
+
+    /// What it holds would otherwise be removed with the pool that could not be stored.
+    @Test func aPoolThatCannotBeReadIsNotMadeAnew() async throws {
+        try await EngineFixture.run { fixture in
+            let source = fixture.layout.state + "/second"
+            mkdir(source, 0o700)
+            let pool = PoolRecord(name: "second", driver: "dir", config: ["source": source], createdAt: 1)
+            try await fixture.engine.pools.create(pool)
+            try damage(
+                fixture.layout.database, "UPDATE pool SET document = '\(Self.broken)' WHERE name = 'second'")
+            let next = fixture.successor()
+            try await next.start()
+            let error = await #expect(throws: EngineError.self) { try await next.pools.create(pool) }
+            #expect(error?.code == .unavailable)
+            #expect(try await fixture.store.pools().unreadable == ["second"])
+            await next.shutdown()
+        }
+    }
 
     @Test func theImageOfAnUnreadableInstanceStays() async throws {
         try await EngineFixture.run { fixture in

@@ -59,7 +59,7 @@ import Testing
             #expect(fixture.exists(to.folder(of: Self.moved.path) + "/file"))
             #expect(!fixture.exists(from.folder(of: Self.source.path)))
             #expect(await volumes.snapshots(of: Self.moved).map(\.name) == ["one"])
-            #expect(try await fixture.store.volumeSnapshots().map(\.pool) == ["two"])
+            #expect(try await fixture.store.volumeSnapshots().records.map(\.pool) == ["two"])
             #expect(try await fixture.store.unfinished().isEmpty)
         }
     }
@@ -133,7 +133,7 @@ import Testing
             try await volumes.createSnapshot(Self.source, SnapshotRequest(name: "one"))
             try await volumes.renameSnapshot("one", of: Self.source, to: "two")
             try await volumes.restore(Self.source, from: "two", usedBy: [])
-            #expect(try await fixture.store.volumeSnapshots().map(\.name) == ["two"])
+            #expect(try await fixture.store.volumeSnapshots().records.map(\.name) == ["two"])
         }
     }
 

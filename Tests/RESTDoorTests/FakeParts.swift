@@ -40,7 +40,7 @@ struct FakeNetwork: NetworkDriver {
         ("10.98.0.1/24", "fd98::1/64")
     }
     func freePort(_ address: String, _ transport: PortMapping.Transport) async throws -> UInt16 { 40000 }
-    func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint]) async throws {}
+    func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint], keepsOthers: Bool) async throws {}
     func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters? { nil }
     func leases(_ network: NetworkSpec) async throws -> [DriverKit.NetworkLease] { [] }
 }

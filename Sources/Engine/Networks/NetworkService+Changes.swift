@@ -50,6 +50,7 @@ extension NetworkService {
     public func rename(_ name: String, to newName: String, usedBy: [String]) async throws {
         let old = try get(name)
         try Names.checkResource(newName, "network")
+        try unreadable.refuse(newName)
         guard networks[newName] == nil else {
             throw EngineError(.alreadyExists, "network \(Names.quoted(newName)) exists already")
         }

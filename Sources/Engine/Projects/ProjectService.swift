@@ -10,15 +10,15 @@ public actor ProjectService {
     private let lock = KeyedLock<String>()
     private static let collection = "project"
 
+    private var unreadable = UnreadableRecords("project")
+
     init(parts: EngineParts) { self.parts = parts }
 
     func load() async throws {
         let (records, unreadable) = try await parts.store.documents(Self.collection, ProjectRecord.self)
-        for name in unreadable {
-            parts.logger.error("a project's record cannot be read; it was left", metadata: ["name": "\(name)"])
-        }
+        self.unreadable.found(unreadable, parts.logger)
         for record in records { projects[record.name] = record }
-        guard projects[ProjectRecord.standard] == nil else { return }
+        guard projects[ProjectRecord.standard] == nil, !unreadable.contains(ProjectRecord.standard) else { return }
         let config = Dictionary(uniqueKeysWithValues: ProjectFeature.allCases.map { ($0.key, "true") })
         try await save(
             ProjectRecord(name: ProjectRecord.standard, description: "Default Isle project", config: config))
@@ -26,7 +26,7 @@ public actor ProjectService {
 
     /// Makes the projects that instances name and that are not there, as after an older version that knew none.
     func adopt(_ names: Set<String>) async throws {
-        for name in names where projects[name] == nil {
+        for name in names where projects[name] == nil && !unreadable.names.contains(name) {
             let config = [ProjectFeature.images, .profiles, .volumes].map { ($0.key, "true") }
             try await save(ProjectRecord(name: name, config: Dictionary(uniqueKeysWithValues: config)))
         }
@@ -41,6 +41,7 @@ public actor ProjectService {
     public func get(_ name: String) throws -> ProjectRecord {
         try Requestor.check(name)
         guard let project = projects[name] else {
+            try unreadable.refuse(name)
             throw EngineError(.notFound, "project \(Names.quoted(name)) does not exist", hint: "isle project list")
         }
         return project
@@ -58,6 +59,7 @@ public actor ProjectService {
     /// `alreadyExists` if the name is taken.
     func create(_ wanted: ProjectRecord) async throws {
         try Self.checkName(wanted.name)
+        try unreadable.refuse(wanted.name)
         guard projects[wanted.name] == nil else {
             throw EngineError(.alreadyExists, "project \(Names.quoted(wanted.name)) exists already")
         }
@@ -84,6 +86,7 @@ public actor ProjectService {
         guard name != ProjectRecord.standard else {
             throw EngineError(.permissionDenied, "the project 'default' cannot be renamed")
         }
+        try unreadable.refuse(newName)
         guard projects[newName] == nil else {
             throw EngineError(.alreadyExists, "project \(Names.quoted(newName)) exists already")
         }
