@@ -59,8 +59,9 @@ struct DnsmasqConfiguration {
         }
         if let mtu = network.spec.mtu { lines.append("dhcp-option=option:mtu,\(mtu)") }
         // `static`: only reserved addresses are handed out, so that nothing can clash with the engine's choice.
-        if let prefix = network.ipv4 {
-            lines.append("dhcp-range=\(prefix.network),static,\(Self.mask(prefix.length)),1h")
+        let dhcp = network.spec.dhcp ?? NetworkDHCP()
+        if let prefix = network.ipv4, dhcp.isOn {
+            lines.append("dhcp-range=\(prefix.network),static,\(Self.mask(prefix.length)),\(dhcp.expiry)")
         }
         if let prefix = network.ipv6 {
             // Stateless configuration needs a /64 (RFC 4862).
@@ -78,6 +79,7 @@ struct DnsmasqConfiguration {
     ///
     /// - Parameter taken: bare names that are left out.
     func hosts(_ endpoint: CheckedEndpoint, without taken: Set<String> = []) -> String {
+        guard network.spec.dhcp?.hasNames != false else { return "" }
         let own = ([endpoint.endpoint.hostname] + endpoint.endpoint.aliases).filter { !taken.contains($0) }
         guard !own.isEmpty else { return "" }
         let names = own.flatMap { ["\($0).\(network.spec.domain)", $0] }

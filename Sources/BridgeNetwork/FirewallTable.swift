@@ -20,7 +20,8 @@ struct FirewallTable {
         for family in IPAddress.Family.allCases { text += maps(family) }
         text += "  chain balance {\n" + balanceRules(shared).map { "    \($0)\n" }.joined() + "  }\n"
         for chain in chains {
-            text += "  chain \(chain.name) {\n    type \(chain.hook); policy accept;\n"
+            text += "  chain \(chain.name) {\n"
+            if let hook = chain.hook { text += "    type \(hook); policy accept;\n" }
             text += chain.rules.map { "    \($0)\n" }.joined() + "  }\n"
         }
         text += "}\n"
@@ -93,15 +94,28 @@ struct FirewallTable {
         return text
     }
 
-    /// A base chain; what no rule decides is accepted.
+    /// A chain. One at a hook accepts what no rule decides.
     private struct Chain {
         var name: String
-        /// Type, hook and priority.
-        var hook: String
+        /// Type, hook and priority; nil: other chains lead to it.
+        var hook: String?
         var rules: [String]
     }
 
-    private var chains: [Chain] {
+    private var chains: [Chain] { aclChains + ownChains }
+
+    private var aclChains: [Chain] {
+        guard let security = network.spec.security, !security.acls.isEmpty else { return [] }
+        let rules = ACLRules(bridge: bridge, security: security, acls: network.spec.acls ?? [])
+        return [
+            Chain(name: "acl", rules: rules.rules),
+            Chain(name: "acl_input", hook: "filter hook input priority filter", rules: rules.inputRules),
+            Chain(name: "acl_output", hook: "filter hook output priority filter", rules: rules.outputRules),
+            Chain(name: "acl_forward", hook: "filter hook forward priority filter", rules: rules.forwardRules),
+        ]
+    }
+
+    private var ownChains: [Chain] {
         [
             Chain(name: "guard", hook: "filter hook prerouting priority raw", rules: guardRules),
             Chain(

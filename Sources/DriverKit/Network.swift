@@ -19,6 +19,12 @@ public struct NetworkSpec: Sendable, Hashable, Codable {
     public var userKeys: [String: String]?
     /// Addresses of the host that lead to instances; nil is none.
     public var forwards: [NetworkForward]?
+    /// nil: as `NetworkDHCP` begins.
+    public var dhcp: NetworkDHCP?
+    /// Its ACLs; nil is none.
+    public var security: NetworkSecurity?
+    /// What those ACLs are at the moment: filled in for the driver, not stored.
+    public var acls: [NetworkACL]?
     /// Nothing leads out of it or in: no default route, no names of the outside; nil is false.
     public var isInternal: Bool?
 

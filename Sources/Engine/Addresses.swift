@@ -43,11 +43,12 @@ struct IPv4Subnet: Sendable, Hashable {
         contains(address) && address != gateway && address.value & ~mask != 0 && address.value & ~mask != ~mask
     }
 
-    /// The first address that is neither the network's, its broadcast, the gateway's nor in `taken`, in order.
-    func firstFree(taken: Set<String>) -> IPv4Address? {
+    /// The first address of `range` that is neither the network's, its broadcast, the gateway's nor in `taken`, in
+    /// order.
+    func firstFree(in range: ClosedRange<UInt32>? = nil, taken: Set<String>) -> IPv4Address? {
         let base = gateway.value & mask
-        let last = base | ~mask
-        var candidate = base + 1
+        let last = min(base | ~mask, (range?.upperBound).map { $0 == .max ? $0 : $0 + 1 } ?? .max)
+        var candidate = max(base + 1, range?.lowerBound ?? 0)
         while candidate < last {
             let address = IPv4Address(value: candidate)
             if address != gateway, !taken.contains(address.description) { return address }
@@ -82,11 +83,11 @@ enum AddressChooser {
                 }
                 result.ipv4 = address.description
             } else if let kept = previous?.ipv4, previous?.network == nic.network, let address = IPv4Address(kept),
-                subnet.contains(address), !used.contains(kept)
+                subnet.contains(address), network.allows(address), !used.contains(kept)
             {
                 result.ipv4 = kept
             } else {
-                guard let free = subnet.firstFree(taken: used) else {
+                guard let free = network.firstFree(in: subnet, taken: used) else {
                     throw EngineError(
                         .resourceExhausted, "network \(nic.network) has no free IPv4 address",
                         hint: "delete instances, or use a network with a larger subnet")
@@ -136,14 +137,52 @@ struct NetworkSubnets: Sendable {
     /// The first four groups with the closing colon: `fd42:1:2:3:`; nil without IPv6.
     var ipv6Prefix: String?
 
-    /// - Parameter ipv6: the gateway with its prefix length, `fd42:1:2:3::1/64`.
-    init(ipv4: String?, ipv6: String?) {
+    /// What instances get their IPv4 addresses of; empty: the whole subnet.
+    var ranges: [ClosedRange<UInt32>] = []
+
+    /// - Parameters:
+    ///   - ipv6: the gateway with its prefix length, `fd42:1:2:3::1/64`.
+    ///   - ranges: as `10.0.0.100-10.0.0.200`; what is none is left out.
+    init(ipv4: String?, ipv6: String?, ranges: [String] = []) {
+        self.ranges = ranges.compactMap(Self.range)
         self.ipv4 = ipv4.flatMap { IPv4Subnet($0) }
         guard let ipv6, let end = ipv6.range(of: "::") else { return }
         let groups = ipv6[..<end.lowerBound].split(separator: ":", omittingEmptySubsequences: false)
         guard groups.count <= 4 else { return }
         ipv6Prefix =
             (groups.map(String.init) + Array(repeating: "0", count: 4 - groups.count)).joined(separator: ":") + ":"
+    }
+}
+
+extension NetworkSubnets {
+    func allows(_ address: IPv4Address) -> Bool {
+        ranges.isEmpty || ranges.contains { $0.contains(address.value) }
+    }
+
+    /// The first free address of the ranges, or of the subnet where there are none.
+    func firstFree(in subnet: IPv4Subnet, taken: Set<String>) -> IPv4Address? {
+        guard !ranges.isEmpty else { return subnet.firstFree(taken: taken) }
+        return ranges.lazy.compactMap { subnet.firstFree(in: $0, taken: taken) }.first
+    }
+
+    /// `invalidArgument` unless each of `ranges` is one of addresses of the network.
+    static func check(_ ranges: [String], in network: String?) throws {
+        for text in ranges {
+            guard let range = range(text), let subnet = network.flatMap({ IPv4Subnet($0) }),
+                subnet.contains(IPv4Address(value: range.lowerBound)),
+                subnet.contains(IPv4Address(value: range.upperBound))
+            else {
+                throw EngineError(
+                    .invalidArgument, "ipv4.dhcp.ranges: \(Names.quoted(text)) is not a range of the network",
+                    hint: "first and last address, as 10.0.0.100-10.0.0.200")
+            }
+        }
+    }
+
+    private static func range(_ text: String) -> ClosedRange<UInt32>? {
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { IPv4Address(String($0)) }
+        guard ends.count == 2, let first = ends[0], let last = ends[1], first.value <= last.value else { return nil }
+        return first.value...last.value
     }
 }
 

@@ -9,6 +9,8 @@ public actor NetworkService {
     let parts: EngineParts
     var networks: [String: NetworkSpec] = [:]
     var unreadable = UnreadableRecords("network")
+    var acls: [String: NetworkACL] = [:]
+    var unreadableACLs = UnreadableRecords("network ACL")
     /// Connected endpoints by network.
     var connected: [String: Set<NetworkEndpoint>] = [:]
     var isUp: Set<String> = []
@@ -26,6 +28,7 @@ public actor NetworkService {
 
     /// Loads the networks; stores `standard` if there is none of its name.
     func load(standard: NetworkSpec) async throws {
+        try await loadACLs()
         let (records, broken) = try await parts.store.networks(NetworkSpec.self)
         unreadable.found(broken, parts.logger)
         for network in records { networks[network.name] = network }
@@ -70,13 +73,17 @@ public actor NetworkService {
             !networks.values.contains(where: { $0.bridge == network.bridge })
         else { throw EngineError(.invalidArgument, "bridge name \(Names.quoted(network.bridge)) is too long or taken") }
         try checkSubnet(network)
-        try await parts.store.saveNetwork(network, name: network.name)
+        try await lock.withLock(Self.aclLock) {
+            try checkSecurity(network)
+            try await parts.store.saveNetwork(network, name: network.name)
+        }
         networks[network.name] = network
         parts.events.lifecycle("network-created", "/1.0/networks/\(network.name)")
     }
 
     /// `conflict` if the subnet overlaps that of another network.
     func checkSubnet(_ network: NetworkSpec) throws {
+        try NetworkSubnets.check(network.dhcp?.ranges ?? [], in: network.ipv4)
         if let text = network.ipv4 {
             guard let subnet = IPv4Subnet(text) else {
                 throw EngineError(
@@ -193,7 +200,8 @@ public actor NetworkService {
 
     private func reserve(_ record: InstanceRecord, _ nic: Devices.Nic) async throws -> AddressReservation {
         let network = try get(nic.network)
-        let subnets = NetworkSubnets(ipv4: network.ipv4, ipv6: network.ipv6)
+        let subnets = NetworkSubnets(
+            ipv4: network.ipv4, ipv6: network.ipv6, ranges: network.dhcp?.ranges ?? [])
         let previous = try await parts.store.reservations(of: record.id).first { $0.device == nic.device }
         return try await parts.store.reserve(record.id, device: nic.device, network: nic.network) { taken in
             try AddressChooser.choose(instance: record.id, nic: nic, network: subnets, previous: previous, taken: taken)
@@ -279,8 +287,11 @@ public actor NetworkService {
 
     private func adopt(_ endpoints: [NetworkEndpoint]) async throws {
         for endpoint in endpoints { connected[endpoint.network, default: []].insert(endpoint) }
-        let used = networks.values.filter { connected[$0.name]?.isEmpty == false }
-        try await parts.network.adopt(Array(used), endpoints: endpoints, keepsOthers: !unreadable.names.isEmpty)
+        var used: [NetworkSpec] = []
+        for network in networks.values where connected[network.name]?.isEmpty == false {
+            used.append(try withACLs(network))
+        }
+        try await parts.network.adopt(used, endpoints: endpoints, keepsOthers: !unreadable.names.isEmpty)
         for network in used {
             try await parts.network.up(network)
             isUp.insert(network.name)
@@ -304,7 +315,7 @@ public actor NetworkService {
             if !isUp.contains(network.name) {
                 try await lock.withLock(network.name) {
                     if !isUp.contains(network.name) {
-                        try await parts.network.up(network)
+                        try await parts.network.up(try withACLs(network))
                         isUp.insert(network.name)
                     }
                 }

@@ -90,6 +90,7 @@ public struct RESTDoor: Sendable {
         BuildRoutes(door: door).add(to: table)
         NetworkRoutes(door: door).add(to: table)
         NetworkForwardRoutes(door: door).add(to: table)
+        NetworkACLRoutes(door: door).add(to: table)
         ProfileRoutes(door: door).add(to: table)
         CertificateRoutes(door: door).add(to: table)
         ProjectRoutes(door: door).add(to: table)

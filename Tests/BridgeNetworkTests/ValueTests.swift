@@ -115,6 +115,50 @@ private func endpoint(
         #expect(text.contains("ip6 saddr fd77::/64 ip6 daddr != fd77::/64 masquerade"))
     }
 
+    @Test func rulesOfAnACLAreSortedByActionAndLeaveOutWhatIsDisabled() throws {
+        let acl = NetworkACL(
+            name: "web",
+            ingress: [
+                NetworkACL.Rule(
+                    action: .allow, source: ["10.0.0.9", "10.0.0.0/24", "fd42::/64", "10.0.1.0-10.0.1.9"],
+                    transport: .tcp,
+                    destinationPorts: [80...80, 443...450, 445...460]),
+                NetworkACL.Rule(action: .drop, state: .disabled),
+                NetworkACL.Rule(action: .drop, state: .logged, transport: .icmp4, icmpType: 8),
+            ],
+            egress: [NetworkACL.Rule(action: .reject, destination: ["192.0.2.1"], transport: .udp)])
+        let security = NetworkSecurity(
+            acls: ["web"], ingress: .init(action: .drop, isLogged: true), egress: .init(action: .allow))
+        #expect(
+            ACLRules(bridge: "isle0", security: security, acls: [acl]).rules == [
+                "ct state established,related accept", "ct state invalid drop",
+                "iifname \"isle0\" ip daddr { 192.0.2.1 } meta l4proto udp reject",
+                "iifname \"isle0\" accept",
+                "oifname \"isle0\" meta l4proto icmp icmp type 8 log prefix \"isle-web-ingress: \" drop",
+                "oifname \"isle0\" ip saddr { 10.0.0.0/24, 10.0.1.0-10.0.1.9 } tcp dport { 80, 443-460 } accept",
+                "oifname \"isle0\" ip6 saddr { fd42::/64 } tcp dport { 80, 443-460 } accept",
+                "oifname \"isle0\" log prefix \"isle-isle0-ingress: \" drop",
+            ])
+        var walled = spec()
+        #expect(!FirewallTable(network: try ManagedNetwork(walled)).replace(ports: []).contains("chain acl"))
+        (walled.security, walled.acls) = (security, [acl])
+        let text = FirewallTable(network: try ManagedNetwork(walled)).replace(ports: [])
+        for chain in ["acl", "acl_input", "acl_output", "acl_forward"] { #expect(text.contains("chain \(chain) {")) }
+    }
+
+    @Test func subjectsAreAddressesSubnetsAndRanges() {
+        for text in ["10.0.0.1", "10.0.0.0/8", "10.0.0.1-10.0.0.9", "fd42::1", "fd42::/64", "::1-::2"] {
+            #expect(NetworkSubject(text)?.description == text)
+        }
+        #expect(NetworkSubject("10.0.0.7/24")?.description == "10.0.0.0/24")
+        #expect(NetworkSubject("10.0.0.0/24")?.last == IPAddress("10.0.0.255"))
+        #expect(NetworkSubject("fd42::/63")?.last == IPAddress("fd42::1:ffff:ffff:ffff:ffff"))
+        for text in ["", "web", "@internal", "10.0.0.9-10.0.0.1", "10.0.0.1-fd42::1", "10.0.0.1 }", "10.0.0.0/33", "-"]
+        {
+            #expect(NetworkSubject(text) == nil, "\(text)")
+        }
+    }
+
     private func ruleset(policy: String, last: String, jump: Bool = false, comments: Int = 0) throws -> Ruleset {
         var rules = [String](
             repeating: """

@@ -31,6 +31,26 @@ import Testing
         #expect(IPv4Subnet("10.0.0.1/24")?.contains(IPv4Address(value: 0x0a00_01ff)) == false)
     }
 
+    @Test func rangesBoundWhatIsChosen() throws {
+        let network = NetworkSubnets(
+            ipv4: "10.0.0.1/24", ipv6: nil, ranges: ["10.0.0.9-10.0.0.9", "10.0.0.254-10.0.0.255"])
+        func choose(_ taken: [AddressReservation], previous: AddressReservation? = nil) throws -> String? {
+            try AddressChooser.choose(
+                instance: .random(), nic: nic(), network: network, previous: previous, taken: taken
+            ).ipv4
+        }
+        #expect(try choose([]) == "10.0.0.9")
+        #expect(try choose([taken("10.0.0.9")]) == "10.0.0.254")
+        #expect(throws: EngineError.self) { try choose([taken("10.0.0.9"), taken("10.0.0.254")]) }
+        // One from before the ranges is given up.
+        #expect(try choose([], previous: taken("10.0.0.5")) == "10.0.0.9")
+        #expect(try choose([], previous: taken("10.0.0.254")) == "10.0.0.254")
+        try NetworkSubnets.check(["10.0.0.2-10.0.0.9"], in: "10.0.0.1/24")
+        for bad in ["10.0.0.9", "10.0.0.9-10.0.0.2", "10.0.1.1-10.0.1.2", "a-b", "10.0.0.1-10.0.0.2-10.0.0.3"] {
+            #expect(throws: EngineError.self, "\(bad)") { try NetworkSubnets.check([bad], in: "10.0.0.1/24") }
+        }
+    }
+
     @Test func theFirstFreeAddressIsChosenUntilThereIsNone() throws {
         var all: [AddressReservation] = []
         for expected in 2...6 {

@@ -29,15 +29,20 @@ extension NetworkService {
             }
             try Self.check(new.forwards ?? [], in: new)
         }
-        try await put(new, instead: old)
+        let changed = new
+        // No ACL goes away between the look at it and the record that names it.
+        try await lock.withLock(Self.aclLock) {
+            try checkSecurity(changed)
+            try await put(changed, instead: old)
+        }
         parts.events.lifecycle("network-updated", "/1.0/networks/\(new.name)")
     }
 
     private func put(_ new: NetworkSpec, instead old: NetworkSpec) async throws {
         try await lock.withLock(new.name) {
             if isUp.contains(new.name) {
-                do { try await parts.network.up(new) } catch {
-                    try await parts.network.up(old)
+                do { try await parts.network.up(try withACLs(new)) } catch {
+                    try await parts.network.up(try withACLs(old))
                     throw error
                 }
             }

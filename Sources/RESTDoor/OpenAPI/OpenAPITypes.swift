@@ -34,6 +34,8 @@ struct OpenAPITypes {
         try add("NetworkLease", API.NetworkLease())
         try add("NetworkForward", API.NetworkForward())
         try add("NetworkForwardPut", API.NetworkForward().changeable)
+        try add("NetworkACL", API.NetworkACL())
+        try add("NetworkACLPut", API.NetworkACL().changeable)
         try add("Warning", API.Warning())
         try add("WarningPut", API.WarningPut())
         try add("Operation", API.Operation())
@@ -84,6 +86,12 @@ struct OpenAPITypes {
         "GET /1.0/networks/:name/forwards/:address": Body(response: "NetworkForward"),
         "PUT /1.0/networks/:name/forwards/:address": Body(request: "NetworkForwardPut"),
         "PATCH /1.0/networks/:name/forwards/:address": Body(request: "NetworkForwardPut"),
+        "GET /1.0/network-acls": Body(response: "NetworkACL", isList: true),
+        "POST /1.0/network-acls": Body(request: "NetworkACL"),
+        "GET /1.0/network-acls/:name": Body(response: "NetworkACL"),
+        "PUT /1.0/network-acls/:name": Body(request: "NetworkACLPut"),
+        "PATCH /1.0/network-acls/:name": Body(request: "NetworkACLPut"),
+        "POST /1.0/network-acls/:name": Body(request: "Rename"),
         "GET /1.0/warnings": Body(response: "Warning", isList: true),
         "GET /1.0/warnings/:uuid": Body(response: "Warning"),
         "PUT /1.0/warnings/:uuid": Body(request: "WarningPut"),

@@ -57,8 +57,11 @@ extension DriverKit.NetworkForward {
             throw EngineError(
                 .invalidArgument, "protocol \(Names.quoted(port.protocol)) of a forwarded port", hint: "tcp or udp")
         }
-        let listen = try ranges(port.listenPort, "listen_port")
-        let targets = port.targetPort.isEmpty ? [] : try ranges(port.targetPort, "target_port")
+        guard !port.listenPort.isEmpty else {
+            throw EngineError(.invalidArgument, "listen_port of a forward is missing")
+        }
+        let listen = try PortRanges.read(port.listenPort, "listen_port")
+        let targets = try PortRanges.read(port.targetPort, "target_port")
         let isSingle = targets.count == 1 && targets[0].count == 1
         guard targets.isEmpty || isSingle || targets.map(\.count) == listen.map(\.count) else {
             throw EngineError(
@@ -76,19 +79,6 @@ extension DriverKit.NetworkForward {
                 transport: transport, listen: range,
                 target: targets.isEmpty ? nil : targets[isSingle ? 0 : index].lowerBound,
                 targetAddress: port.targetAddress, description: port.description)
-        }
-    }
-
-    private static func ranges(_ text: String, _ field: String) throws -> [ClosedRange<UInt16>] {
-        try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
-            guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first > 0,
-                first <= last
-            else {
-                throw EngineError(
-                    .invalidArgument, "\(field) \(Names.quoted(text)) is not a list of ports", hint: "as 80,90-99")
-            }
-            return first...last
         }
     }
 }

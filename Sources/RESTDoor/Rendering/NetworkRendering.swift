@@ -16,6 +16,20 @@ extension API.Network {
             "ipv6.address": network.ipv6 ?? "none", "ipv6.nat": network.ipv6NAT ? "true" : "false",
             "dns.domain": network.domain, "bridge.name": network.bridge,
         ].merging(network.userKeys ?? [:]) { $1 }
+        if let dhcp = network.dhcp {
+            if !dhcp.isOn { config["ipv4.dhcp"] = "false" }
+            if !dhcp.ranges.isEmpty { config["ipv4.dhcp.ranges"] = dhcp.ranges.joined(separator: ",") }
+            if dhcp.expiry != NetworkDHCP().expiry { config["ipv4.dhcp.expiry"] = dhcp.expiry }
+            if !dhcp.hasNames { config["dns.mode"] = "none" }
+        }
+        if let security = network.security {
+            config["security.acls"] = security.acls.joined(separator: ",")
+            for (direction, standard) in [("ingress", security.ingress), ("egress", security.egress)] {
+                guard standard != NetworkSecurity.Standard() else { continue }
+                config["security.acls.default.\(direction).action"] = standard.action.rawValue
+                config["security.acls.default.\(direction).logged"] = standard.isLogged ? "true" : "false"
+            }
+        }
         if let mtu = network.mtu { config["bridge.mtu"] = String(mtu) }
         if network.isInternal == true { config["internal"] = "true" }
         self.usedBy = usedBy
@@ -35,7 +49,9 @@ extension NetworkSpec {
     /// Keys with a meaning; those below `user.` are free.
     private static let known = [
         "ipv4.address", "ipv4.nat", "ipv6.address", "ipv6.nat", "bridge.mtu", "dns.domain", "bridge.name",
-        "internal",
+        "internal", "ipv4.dhcp", "ipv4.dhcp.ranges", "ipv4.dhcp.expiry", "dns.mode",
+        "security.acls", "security.acls.default.ingress.action", "security.acls.default.ingress.logged",
+        "security.acls.default.egress.action", "security.acls.default.egress.logged",
     ]
 
     /// Reads LXD's keys. Errors name the key.
@@ -88,5 +104,49 @@ extension NetworkSpec {
         let own = config.filter { $0.key.hasPrefix("user.") && !$0.value.isEmpty }
         userKeys = own.isEmpty ? nil : own
         if try flag("internal", standard: "false") { isInternal = true }
+        let dhcp = try Self.dhcp(config, isOn: try flag("ipv4.dhcp"))
+        if dhcp != NetworkDHCP() { self.dhcp = dhcp }
+        func standard(_ direction: String) throws -> NetworkSecurity.Standard {
+            let key = "security.acls.default.\(direction)"
+            let text = config["\(key).action"].flatMap { $0.isEmpty ? nil : $0 } ?? "reject"
+            guard let action = NetworkACL.Action(rawValue: text) else {
+                throw EngineError(
+                    .invalidArgument, "\(key).action=\(Names.quoted(text)) is not an action",
+                    hint: "allow, reject or drop")
+            }
+            return NetworkSecurity.Standard(action: action, isLogged: try flag("\(key).logged", standard: "false"))
+        }
+        var acls: [String] = []
+        for name in (config["security.acls"] ?? "").split(separator: ",").map({ $0.filter { $0 != " " } })
+        where !acls.contains(name) { acls.append(name) }
+        let security = NetworkSecurity(
+            acls: acls, ingress: try standard("ingress"), egress: try standard("egress"))
+        if security != NetworkSecurity() { self.security = security }
+    }
+
+    private static func dhcp(_ config: [String: String], isOn: Bool) throws -> NetworkDHCP {
+        var dhcp = NetworkDHCP(isOn: isOn)
+        dhcp.ranges = (config["ipv4.dhcp.ranges"] ?? "").split(separator: ",").map { $0.filter { $0 != " " } }
+        if let expiry = config["ipv4.dhcp.expiry"], !expiry.isEmpty {
+            let units = ["s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
+            let number = Int(expiry.dropLast()).flatMap { (1...31_536_000).contains($0) ? $0 : nil }
+            // dnsmasq(8): two minutes at least.
+            let seconds = number.flatMap { count in units[String(expiry.suffix(1))].map { count * $0 } }
+            guard expiry == "infinite" || seconds.map({ (120...31_536_000).contains($0) }) == true else {
+                throw EngineError(
+                    .invalidArgument, "ipv4.dhcp.expiry=\(Names.quoted(expiry)) is not a time of two minutes to a year",
+                    hint: "as 45m, 12h, 7d or infinite")
+            }
+            dhcp.expiry = expiry
+        }
+        switch config["dns.mode"] ?? "" {
+        // Guests cannot give themselves names here: `dynamic` is what LXD's clients know as more than `managed`.
+        case "", "managed": break
+        case "none": dhcp.hasNames = false
+        case let mode:
+            throw EngineError(
+                .invalidArgument, "dns.mode=\(Names.quoted(mode)) is not offered", hint: "managed or none")
+        }
+        return dhcp
     }
 }

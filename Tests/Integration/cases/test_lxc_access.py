@@ -1,4 +1,4 @@
-"""Debian's `lxc` against the daemon: settings, trust, projects, profiles, networks, operations, events, warnings."""
+"""Debian's `lxc` against the daemon: settings, trust, projects, profiles, operations, events, warnings."""
 import json
 import os
 import re
@@ -236,32 +236,3 @@ def test_warnings(env):
         assert "acknowledged" in lxc.out("warning", "show", warning["uuid"])
         lxc.run("warning", "delete", warning["uuid"])
         assert warning["uuid"] not in [w["uuid"] for w in lxc.json("warning", "list", "--all")]
-
-
-def test_networks(env):
-    lxc = Lxc(env)
-    lxc.run("network", "create", "lab0", "ipv4.address=10.212.9.1/24", "ipv6.address=none")
-    try:
-        assert "lab0" in lxc.out("network", "list")
-        lxc.run("network", "set", "lab0", "ipv4.nat", "false")
-        lxc.run("network", "set", "lab0", "user.note", "hello")
-        assert lxc.out("network", "get", "lab0", "ipv4.nat") == "false"
-        assert "10.212.9.1" in lxc.out("network", "info", "lab0")
-        env.daemon.isle("launch", "--net", "lab0", "busybox", "inlab", "--", "sleep", "600")
-        address = re.search(r"10\.212\.9\.\d+", lxc.out("network", "list-leases", "lab0", "--format", "csv"))
-        assert address, lxc.out("network", "list-leases", "lab0", "--format", "csv")
-        assert "cannot change" in lxc.fails("network", "set", "lab0", "ipv4.address", "10.212.10.1/24")
-        lxc.run("network", "set", "lab0", "ipv4.nat", "true")
-        lxc.run("network", "forward", "create", "lab0", "192.0.2.7")
-        lxc.run("network", "forward", "port", "add", "lab0", "192.0.2.7", "tcp", "8080", address[0], "80")
-        assert "8080" in lxc.out("network", "forward", "show", "lab0", "192.0.2.7")
-        rules = subprocess.run(env.namespace.command("nft", "list", "ruleset"), capture_output=True, text=True).stdout
-        assert re.search(r"ip daddr 192\.0\.2\.7 tcp dport 8080 dnat ip to " + re.escape(address[0]) + ":80", rules), rules
-        assert "is not one of network" in lxc.fails("network", "forward", "port", "add", "lab0", "192.0.2.7", "tcp", "81",
-                                                    "10.1.1.1")
-        lxc.run("network", "forward", "delete", "lab0", "192.0.2.7")
-        assert "raw.dnsmasq" in lxc.fails("network", "set", "lab0", "raw.dnsmasq", "x")
-    finally:
-        env.daemon.isle("delete", "--force", "inlab", check=False)
-        lxc.run("network", "rename", "lab0", "lab1")
-        lxc.run("network", "delete", "lab1")

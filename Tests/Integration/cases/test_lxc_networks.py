@@ -1,0 +1,131 @@
+"""Debian's `lxc` against the daemon: networks, their forwards, ACLs and DHCP."""
+import json
+import re
+import subprocess
+import sys
+import time
+
+from test_lxc_access import Lxc
+
+
+def until(check, seconds=15):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "did not come true"
+        time.sleep(0.2)
+
+
+def test_networks(env):
+    lxc = Lxc(env)
+    lxc.run("network", "create", "lab0", "ipv4.address=10.212.9.1/24", "ipv6.address=none")
+    try:
+        assert "lab0" in lxc.out("network", "list")
+        lxc.run("network", "set", "lab0", "ipv4.nat", "false")
+        lxc.run("network", "set", "lab0", "user.note", "hello")
+        assert lxc.out("network", "get", "lab0", "ipv4.nat") == "false"
+        assert "10.212.9.1" in lxc.out("network", "info", "lab0")
+        env.daemon.isle("launch", "--net", "lab0", "busybox", "inlab", "--", "sleep", "600")
+        address = re.search(r"10\.212\.9\.\d+", lxc.out("network", "list-leases", "lab0", "--format", "csv"))
+        assert address, lxc.out("network", "list-leases", "lab0", "--format", "csv")
+        assert "cannot change" in lxc.fails("network", "set", "lab0", "ipv4.address", "10.212.10.1/24")
+        lxc.run("network", "set", "lab0", "ipv4.nat", "true")
+        lxc.run("network", "forward", "create", "lab0", "192.0.2.7")
+        lxc.run("network", "forward", "port", "add", "lab0", "192.0.2.7", "tcp", "8080", address[0], "80")
+        assert "8080" in lxc.out("network", "forward", "show", "lab0", "192.0.2.7")
+        rules = subprocess.run(env.namespace.command("nft", "list", "ruleset"), capture_output=True, text=True).stdout
+        assert re.search(r"ip daddr 192\.0\.2\.7 tcp dport 8080 dnat ip to " + re.escape(address[0]) + ":80", rules), rules
+        assert "is not one of network" in lxc.fails("network", "forward", "port", "add", "lab0", "192.0.2.7", "tcp", "81",
+                                                    "10.1.1.1")
+        lxc.run("network", "forward", "delete", "lab0", "192.0.2.7")
+        assert "raw.dnsmasq" in lxc.fails("network", "set", "lab0", "raw.dnsmasq", "x")
+    finally:
+        env.daemon.isle("delete", "--force", "inlab", check=False)
+        lxc.run("network", "rename", "lab0", "lab1")
+        lxc.run("network", "delete", "lab1")
+
+
+def test_network_acls(env):
+    """The namespace is the host: what it sends to an instance is ingress, what an instance sends to it egress."""
+    lxc = Lxc(env)
+    lxc.run("network", "create", "walled", "ipv4.address=10.212.8.1/24", "ipv6.address=none",
+            "ipv4.dhcp.ranges=10.212.8.50-10.212.8.60")
+    lxc.run("network", "acl", "create", "web", "user.team=one")
+    listener = subprocess.Popen(
+        env.namespace.command(sys.executable, "-m", "http.server", "9000", "--bind", "0.0.0.0", "--directory", str(env.folder)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        env.daemon.isle("launch", "--net", "walled", "busybox", "inside", "--", "sh", "-c",
+                        "mkdir /www; echo page > /www/index.html; httpd -p 80 -h /www; httpd -f -p 81 -h /www")
+        address = re.search(r"10\.212\.8\.\d+", lxc.out("network", "list-leases", "walled", "--format", "csv"))[0]
+        assert 50 <= int(address.split(".")[3]) <= 60, address
+
+        def into(port):
+            return subprocess.run(env.namespace.command("curl", "-s", "--max-time", "3", f"http://{address}:{port}/"),
+                                  capture_output=True).stdout == b"page\n"
+
+        def out():
+            return env.daemon.isle("exec", "inside", "--", "timeout", "3", "wget", "-q", "-O", "-", "http://10.212.8.1:9000/",
+                                   check=False).code == 0
+
+        until(lambda: into(80) and into(81) and out())
+        lxc.run("network", "acl", "rule", "add", "web", "ingress", "action=allow", "protocol=tcp",
+                "destination_port=80,8000-8010", "source=10.212.8.1,10.212.8.0/24", "description=pages")
+        lxc.run("network", "set", "walled", "security.acls", "web")
+        assert into(80) and not into(81) and not out()
+        # Names are asked of the bridge, whatever the rules.
+        assert "10.212.8.1" in env.daemon.isle("exec", "inside", "--", "nslookup", "inside").out
+        lxc.run("network", "acl", "rule", "add", "web", "egress", "action=allow", "protocol=tcp", "destination_port=9000",
+                "destination=10.212.8.1", "state=logged")
+        assert into(80) and not into(81) and out()
+        lxc.run("network", "acl", "rule", "add", "web", "egress", "action=drop", "destination=10.212.8.0-10.212.8.4")
+        assert not out()
+        lxc.run("network", "acl", "rule", "remove", "web", "egress", "action=drop")
+        lxc.run("network", "set", "walled", "security.acls.default.ingress.action", "allow")
+        assert into(81) and out()
+        assert json.loads(lxc.out("query", "/1.0/network-acls/web"))["used_by"] == ["/1.0/networks/walled"]
+        assert "is used by network walled" in lxc.fails("network", "acl", "delete", "web")
+        assert "does not exist" in lxc.fails("network", "set", "walled", "security.acls", "web,nothing")
+        assert "is not an address" in lxc.fails("network", "acl", "rule", "add", "web", "ingress", "action=allow", "source=@internal")
+        assert "without the protocol" in lxc.fails("network", "acl", "rule", "add", "web", "ingress", "action=allow",
+                                                   "destination_port=80")
+        assert "not a list of ports" in lxc.fails("network", "acl", "rule", "add", "web", "ingress", "action=allow",
+                                                  "protocol=tcp", "destination_port=99999")
+        # A new daemon knows them, and the rules were there all the time.
+        env.daemon.kill()
+        assert into(80)
+        env.daemon.start()
+        lxc.run("network", "set", "walled", "security.acls.default.ingress.action", "reject")
+        assert into(80) and not into(81)
+        assert "web" in lxc.out("network", "acl", "list") and "pages" in lxc.out("network", "acl", "show", "web")
+        lxc.run("network", "unset", "walled", "security.acls")
+        until(lambda: into(81))
+        lxc.run("network", "acl", "rename", "web", "pages")
+    finally:
+        listener.kill()
+        listener.wait()
+        env.daemon.isle("delete", "--force", "inside", check=False)
+        lxc.run("network", "delete", "walled")
+        for name in ("web", "pages"):
+            lxc.run("network", "acl", "delete", name, check=False)
+
+
+def test_dhcp_of_a_network(env):
+    lxc = Lxc(env)
+    lxc.run("network", "create", "quiet", "ipv4.address=10.212.7.1/24", "ipv6.address=none", "dns.mode=none")
+    try:
+        lxc.run("network", "set", "quiet", "ipv4.dhcp.expiry", "30m")
+        lxc.run("network", "set", "quiet", "ipv4.dhcp.ranges", "10.212.7.9-10.212.7.9")
+        env.daemon.isle("launch", "--net", "quiet", "busybox", "one", "--", "sleep", "600")
+        assert "10.212.7.9" in env.daemon.isle("exec", "one", "--", "ip", "addr").out
+        assert "10.212.7.9" not in env.daemon.isle("exec", "one", "--", "nslookup", "one", check=False).out
+        full = env.daemon.isle("launch", "--net", "quiet", "busybox", "two", "--", "sleep", "600", check=False)
+        assert full.code != 0 and "no free IPv4 address" in full.err, full
+        for key, value, word in (("ipv4.dhcp.ranges", "10.1.1.1-10.1.1.9", "not a range of the network"),
+                                 ("ipv4.dhcp.expiry", "soon", "not a time"), ("dns.mode", "dynamic", "not offered"),
+                                 ("ipv4.dhcp", "maybe", "not true or false")):
+            assert word in lxc.fails("network", "set", "quiet", key, value), key
+        assert lxc.out("network", "get", "quiet", "ipv4.dhcp.expiry") == "30m"
+    finally:
+        for name in ("one", "two"):
+            env.daemon.isle("delete", "--force", name, check=False)
+        lxc.run("network", "delete", "quiet")
