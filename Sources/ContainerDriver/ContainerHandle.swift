@@ -20,6 +20,8 @@ final class ContainerHandle: InstanceHandle {
     private let stored: Mutex<ContainerState>
     private let isDeleted = Atomic(false)
     private let sessions = Atomic<Int>(0)
+    /// The first process, as long as it runs: asking the shim each time costs a connection.
+    private let first = Mutex<(pid: Int32?, hasEnded: Bool)>((nil, false))
 
     init(
         id: InstanceID, paths: ContainerPaths, state: ContainerState, process: RuntimeSpec.Process,
@@ -46,7 +48,17 @@ final class ContainerHandle: InstanceHandle {
     var files: (any FilesFacet)? { ContainerFilesFacet(handle: self) }
     var devices: (any DevicesFacet)? { ContainerDevices(handle: self) }
 
-    var pid: Int32? { get async { await connection.pid } }
+    var pid: Int32? {
+        get async {
+            let known = first.withLock { $0 }
+            if known.hasEnded || known.pid != nil { return known.pid }
+            let asked = await connection.pid
+            return first.withLock { first in
+                if !first.hasEnded { first.pid = asked }
+                return first.pid
+            }
+        }
+    }
 
     var networkNamespace: OwnedDescriptor? { get async throws { try await connection.networkNamespace() } }
 
@@ -63,7 +75,8 @@ final class ContainerHandle: InstanceHandle {
 
     func start() async throws {
         do {
-            _ = try await connection.start()
+            let pid = try await connection.start()
+            first.withLock { if !$0.hasEnded { $0.pid = pid } }
         } catch {
             throw RuntimeFailure.translate(
                 error, log: paths.runtimeLog, program: process.args.first ?? "", workingDirectory: process.cwd,
@@ -94,6 +107,7 @@ final class ContainerHandle: InstanceHandle {
     }
 
     func wait() async throws -> ExitRecord {
+        defer { first.withLock { $0 = (nil, true) } }
         do {
             return ContainerEnd.record(
                 try await connection.wait(), kind: state.kind,

@@ -29,7 +29,7 @@ struct NetworkList: ParsableCommand {
         let client = global.client
         if ports { return try showPorts(client) }
         let answer = try client.get(JSONValue.self, Endpoint(["networks"], query: [("recursion", "1")]))
-        let networks = try answer.decoded(as: [API.Network].self)
+        let networks = try answer.decoded(as: [API.Network].self).filter(\.managed)
         try Output(options: global).list(answer, names: networks.map(\.name)) {
             var table = Table([
                 .init("NAME"), .init("TYPE"), .init("MANAGED"), .init("IPV4"), .init("IPV6"),

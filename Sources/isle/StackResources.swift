@@ -11,7 +11,8 @@ extension StackRunner {
     func makeNetworks(for services: [Stack.Service]) throws {
         let used = Set(services.flatMap { $0.nics.values.compactMap { $0["network"] } })
         let there = Set(
-            try client.get([API.Network].self, Endpoint(["networks"], query: [("recursion", "1")])).map(\.name))
+            try client.get([API.Network].self, Endpoint(["networks"], query: [("recursion", "1")])).filter(\.managed)
+                .map(\.name))
         for (key, network) in stack.networks.sorted(by: { $0.key < $1.key }) where used.contains(network.name) {
             if there.contains(network.name) { continue }
             guard !network.isExternal else {

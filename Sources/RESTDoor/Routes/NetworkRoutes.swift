@@ -24,13 +24,39 @@ struct NetworkRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Response {
         let specs = await networks.list()
-        if try call.recursion == 0 { return try Reply.sync(specs.map { "/1.0/networks/\($0.name)" }) }
+        // The host's own interfaces are no business of a client that is confined to projects.
+        let others = call.caller.isAdministrator ? HostInterface.all(besides: Set(specs.map(\.bridge))) : []
+        if try call.recursion == 0 {
+            return try Reply.sync((specs.map(\.name) + others.map(\.name)).map { "/1.0/networks/\($0)" })
+        }
         var rendered: [API.Network] = []
         for spec in specs { rendered.append(await render(spec)) }
-        return try Reply.sync(rendered)
+        return try Reply.sync(rendered + others.map(\.network))
+    }
+
+    /// An interface of the host that is no managed network; nil if there is none of that name, or it is not shown.
+    private func unmanaged(_ name: String, _ call: Call) async -> HostInterface? {
+        guard call.caller.isAdministrator else { return nil }
+        let specs = await networks.list()
+        guard !specs.contains(where: { $0.name == name }) else { return nil }
+        return HostInterface.all(besides: Set(specs.map(\.bridge))).first { $0.name == name }
+    }
+
+    /// A managed network; says so of an interface that is none.
+    private func managed(_ call: Call) async throws -> NetworkSpec {
+        let name = try call.parameter("name")
+        if await unmanaged(name, call) != nil {
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(name)) is an interface of the host, not a network of Isle's",
+                hint: "only managed networks can be changed")
+        }
+        return try await networks.get(name)
     }
 
     private func get(_ call: Call) async throws -> Response {
+        if let interface = await unmanaged(try call.parameter("name"), call) {
+            return try Reply.sync(interface.network, etag: try ETag.of(interface.network.changeable))
+        }
         let network = await render(try await networks.get(try call.parameter("name")))
         return try Reply.sync(network, etag: try ETag.of(network.changeable))
     }
@@ -60,7 +86,7 @@ struct NetworkRoutes: Sendable {
     private func change(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let put = try await call.decode(API.NetworkPut.self)
-        let network = await render(try await networks.get(name))
+        let network = await render(try await managed(call))
         try call.checkPrecondition(try ETag.of(network.changeable))
         let isPatch = call.request.method == .patch
         var config = isPatch ? network.config.merging(put.config ?? [:]) { $1 } : put.config ?? [:]
@@ -74,12 +100,13 @@ struct NetworkRoutes: Sendable {
     private func rename(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let post = try await call.decode(API.RenamePost.self)
+        _ = try await managed(call)
         try await networks.rename(name, to: post.name, usedBy: await users(of: name))
         return try Reply.created("/1.0/networks/\(post.name)")
     }
 
     private func delete(_ call: Call) async throws -> Response {
-        let name = try call.parameter("name")
+        let name = try await managed(call).name
         try await networks.delete(name, usedBy: await users(of: name))
         return try Reply.done()
     }
@@ -96,6 +123,9 @@ struct NetworkRoutes: Sendable {
     }
 
     private func state(_ call: Call) async throws -> Response {
+        if let interface = await unmanaged(try call.parameter("name"), call) {
+            return try Reply.sync(interface.state)
+        }
         let network = try await networks.get(try call.parameter("name"))
         var state = API.NetworkState()
         state.state = await networks.isUp(network.name) ? "up" : "down"
@@ -107,13 +137,7 @@ struct NetworkRoutes: Sendable {
             }
             state.addresses.append(API.Address(family, String(parts[0]), prefix))
         }
-        let link = "/sys/class/net/\(network.bridge)"
-        state.hwaddr = KernelFile.text(link + "/address") ?? ""
-        func count(_ name: String) -> Int64 { KernelFile.number("\(link)/statistics/\(name)") ?? 0 }
-        state.counters.bytesReceived = count("rx_bytes")
-        state.counters.bytesSent = count("tx_bytes")
-        state.counters.packetsReceived = count("rx_packets")
-        state.counters.packetsSent = count("tx_packets")
+        HostInterface(name: network.bridge).fill(&state)
         return try Reply.sync(state)
     }
 }

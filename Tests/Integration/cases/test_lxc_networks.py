@@ -44,6 +44,23 @@ def test_networks(env):
         lxc.run("network", "delete", "lab1")
 
 
+def test_interfaces_of_the_host(env):
+    """They are shown as not managed, and are not changed."""
+    lxc = Lxc(env)
+    subprocess.run(env.namespace.command("ip", "link", "add", "other0", "type", "bridge"), check=True)
+    try:
+        listed = {network["name"]: network for network in lxc.json("network", "list")}
+        assert listed["other0"]["managed"] is False and listed["lo"]["type"] == "loopback", listed
+        assert listed[env.daemon.bridge]["managed"] is True
+        assert "MTU" in lxc.out("network", "info", "other0")
+        assert "managed: false" in lxc.out("network", "show", "other0")
+        for command in (("set", "other0", "user.x", "y"), ("delete", "other0"), ("rename", "other0", "other1")):
+            assert "only managed networks" in lxc.fails("network", *command).lower(), command
+        assert "other0" not in env.daemon.isle("network", "list").out
+    finally:
+        subprocess.run(env.namespace.command("ip", "link", "delete", "other0"), check=True)
+
+
 def test_network_acls(env):
     """The namespace is the host: what it sends to an instance is ingress, what an instance sends to it egress."""
     lxc = Lxc(env)

@@ -1,0 +1,67 @@
+import DoorKit
+import Glibc
+import Model
+import WireTypes
+
+/// A network interface of the host that Isle does not manage.
+struct HostInterface: Sendable {
+    let name: String
+
+    /// Those of the daemon's network namespace, but for ends of instances' connections.
+    ///
+    /// - Parameter managed: names of the bridges of managed networks.
+    static func all(besides managed: Set<String>) -> [HostInterface] {
+        HostInterfaces.names().filter { !managed.contains($0) }.map { HostInterface(name: $0) }
+            .filter { !$0.isConnection }.sorted { $0.name < $1.name }
+    }
+
+    /// Veth pairs are left out as LXD does, and what Isle has made by the alias that it gives.
+    private var isConnection: Bool {
+        name.hasPrefix("veth") || KernelFile.text("\(folder)/ifalias")?.hasPrefix("isle:") == true
+    }
+
+    private var folder: String { "/sys/class/net/\(name)" }
+
+    /// LXD's words: `loopback`, `bridge`, `bond`, `vlan`, `physical`, `unknown`.
+    private var type: String {
+        func has(_ file: String) -> Bool { access("\(folder)/\(file)", F_OK) == 0 }
+        if name == "lo" { return "loopback" }
+        if has("bridge") { return "bridge" }
+        if has("bonding") { return "bond" }
+        if access("/proc/net/vlan/\(name)", F_OK) == 0 { return "vlan" }
+        return has("device") ? "physical" : "unknown"
+    }
+
+    /// What the kernel tells of it.
+    var state: API.NetworkState {
+        var state = API.NetworkState()
+        state.type = type == "loopback" ? "loopback" : "broadcast"
+        state.mtu = KernelFile.number("\(folder)/mtu").map(Int.init) ?? 1500
+        state.state = KernelFile.text("\(folder)/operstate") == "down" ? "down" : "up"
+        state.addresses = addresses
+        fill(&state)
+        return state
+    }
+
+    /// Hardware address and counters.
+    func fill(_ state: inout API.NetworkState) {
+        state.hwaddr = KernelFile.text("\(folder)/address") ?? ""
+        func count(_ name: String) -> Int64 { KernelFile.number("\(folder)/statistics/\(name)") ?? 0 }
+        state.counters.bytesReceived = count("rx_bytes")
+        state.counters.bytesSent = count("tx_bytes")
+        state.counters.packetsReceived = count("rx_packets")
+        state.counters.packetsSent = count("tx_packets")
+    }
+
+    private var addresses: [API.Address] {
+        HostInterfaces.addresses().filter { $0.interface == name }
+            .map { API.Address($0.address.family == .v4 ? "inet" : "inet6", "\($0.address)", $0.prefixLength) }
+    }
+
+    var network: API.Network {
+        var network = API.Network()
+        network.name = name
+        network.type = type
+        return network
+    }
+}
