@@ -165,11 +165,25 @@ final class Connections {
         if !keep || result < 0 { close(connection) }
     }
 
+    /// Takes what was not read, as a signal for a process that has just ended: else the kernel tells the other side of a
+    /// broken connection (`unix_release_sock`, ECONNRESET) in place of the reply that is on its way.
+    private func passOver(_ descriptor: Int32) {
+        var buffer = [UInt8](repeating: 0, count: Self.packet)
+        var descriptors = [Int32](repeating: -1, count: Int(ISLE_MAX_FDS))
+        while true {
+            var count: Int32 = 0
+            let size = isle_receive(descriptor, &buffer, Self.packet, &descriptors, &count)
+            for index in 0..<Int(count) { isle_close(descriptors[index]) }
+            if size <= 0 { return }
+        }
+    }
+
     private func close(_ connection: Connection) {
         guard let watcher = connection.watcher else { return }
         loop.remove(watcher)
         connection.watcher = nil
         connection.session = nil
+        passOver(connection.descriptor)
         isle_close(connection.descriptor)
         open.removeAll { $0 === connection }
         waiting.removeAll { $0 === connection }

@@ -10,6 +10,8 @@ enum Main {
         // A reader that goes away (`isle list | head`) is noticed by the failing write.
         signal(SIGPIPE, SIG_IGN)
         let arguments = GlobalOptions.hoist(Array(CommandLine.arguments.dropFirst()))
+        // Of the program itself, as others have it; for each verb too, it would be noise in its help.
+        if arguments == ["--version"] { return print(Version.number) }
         do {
             var command = try QuickParse.command(arguments) ?? Isle.parseAsRoot(arguments)
             try command.run()
@@ -58,8 +60,8 @@ struct Isle: ParsableCommand {
             Exit codes: run, exec and shell end as the program ended; with 125 if Isle
             failed before it ran, 126 if it cannot be executed, 127 if it was not found.
             Other commands: 1 on failure, 2 if the command line is wrong.
+            isle --version shows the version of this program.
             """,
-        version: Version.number,
         groupedSubcommands: [
             CommandGroup(
                 name: "Instances",

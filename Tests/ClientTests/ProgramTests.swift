@@ -215,6 +215,11 @@ struct ProgramTests {
         #expect(missing.isEmpty, "scripts/cli-reference makes docs/reference/cli.md anew")
     }
 
+    @Test func theVersionOfTheProgramNeedsNoDaemon() throws {
+        let result = try Program.run(["--version"], socket: "/nonexistent")
+        #expect(result.status == 0 && result.output == "0.1.0\n", "\(result)")
+    }
+
     @Test func helpAndCompletions() throws {
         for arguments in [
             ["--help"], ["run", "--help"], ["help", "launch"], ["exec", "-h"], ["config", "device", "add", "--help"],

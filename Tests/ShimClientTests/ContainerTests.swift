@@ -254,6 +254,22 @@ struct ContainerTests {
         }
     }
 
+    /// The signal lies unread in the shim's socket when the shim answers that the process has ended.
+    @Test func aSignalThatComesTooLateDoesNotHideTheEnd() async throws {
+        try await Fixture.with { fixture in
+            let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
+            _ = try await shim.start()
+            let keeper = try Pidfd(shim.shimPID)
+            let session = try await shim.exec(fixture.exec(["/bin/sh", "-c", "sleep 0.1; exit 7"]))
+            try keeper.signal(SIGSTOP)
+            try await Task.sleep(for: .milliseconds(400))
+            for _ in 0..<3 { try await session.signal(SIGTERM) }
+            try keeper.signal(SIGCONT)
+            let exit = try await session.wait()
+            #expect(exit.code == 7)
+        }
+    }
+
     @Test func aCancelledWaitForAnExecEnds() async throws {
         try await Fixture.with { fixture in
             let shim = try await fixture.spawn(fixture.container(["/bin/sleep", "1000"]))
