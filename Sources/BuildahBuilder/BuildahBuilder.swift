@@ -162,7 +162,11 @@ public final class BuildahBuilder: ImageBuilder {
         for (id, path) in request.ssh.sorted(by: { $0.key < $1.key }) { arguments += ["--ssh", "\(id)=\(path)"] }
         arguments += ["--", "\(shown)/context"]
         let lines = BuildOutput(total: work.steps, build: work.id, names: names, sink: output)
-        _ = try await sandbox.run(arguments, withNetwork: request.hasNetwork) { lines.line($0) }
+        do {
+            _ = try await sandbox.run(arguments, withNetwork: request.hasNetwork) { lines.line($0) }
+        } catch let error as EngineError where error.code == .invalidArgument {
+            throw EngineError(.invalidArgument, BuildOutput.failure(error.message) ?? error.message)
+        }
         return try await take(work, bases, shown)
     }
 
