@@ -77,7 +77,7 @@ struct ContainerExec: ExecFacet {
             SessionStreams(input: session.input, output: session.output, error: session.error)
         }
 
-        var pid: Int32? { session.pid }
+        var hostPID: Int32? { session.pid }
 
         func resize(_ size: TerminalSize) async throws {
             try await session.resize(columns: size.columns, rows: size.rows)

@@ -157,7 +157,7 @@ public protocol ExecFacet: Sendable {
 public protocol ExecSession: Sendable {
     var streams: SessionStreams { get }
     /// The process's id on the host; nil if it is not one of the host's.
-    var pid: Int32? { get }
+    var hostPID: Int32? { get }
     func resize(_ size: TerminalSize) async throws
     func signal(_ number: Int32) async throws
     /// Suspends until the process has ended; may be called again later.
@@ -165,7 +165,7 @@ public protocol ExecSession: Sendable {
 }
 
 extension ExecSession {
-    public var pid: Int32? { nil }
+    public var hostPID: Int32? { nil }
 }
 
 /// Suspends all processes of the instance.

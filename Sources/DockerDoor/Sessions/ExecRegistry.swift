@@ -63,7 +63,7 @@ final class ExecRegistry: Sendable {
     func set(_ session: any ExecSession, for id: String) {
         entries.withLock { entries in
             entries[id]?.session = session
-            entries[id]?.pid = session.pid
+            entries[id]?.pid = session.hostPID
         }
     }
 
