@@ -16,7 +16,8 @@ import Testing
             body: ContainerBody(Fields(body)), id: #require(InstanceID("0123456789abcdef")), image: image,
             imageReference: "docker.io/library/busybox:latest",
             names: NetworkNames(standard: "isle0", existing: ["isle0", "back"]),
-            peers: [:], links: LinkTranslation(), volumeOptions: volumes, profileDevices: ["net": ["type": "nic", "network": "isle0"]])
+            peers: [:], links: LinkTranslation(), volumeOptions: volumes,
+            profileDevices: ["net": ["type": "nic", "network": "isle0"]])
     }
 
     @Test func theProcessIsTranslated() throws {
@@ -87,14 +88,16 @@ import Testing
     @Test func volumesWithOptionsAreMounts() throws {
         let bound = try VolumeDriverOptions(["type": "none", "o": "bind,ro", "device": "/tmp"])
         let memory = try VolumeDriverOptions(["type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=5,noexec"])
-        let devices = try translate(["HostConfig": ["Binds": ["b:/b", "m:/m"]]], ["b": bound, "m": memory]).devices.values
+        let devices = try translate(["HostConfig": ["Binds": ["b:/b", "m:/m"]]], ["b": bound, "m": memory]).devices
+            .values
         #expect(
             devices.contains {
                 $0["source"] == "/tmp" && $0["readonly"] == "true" && $0[VolumeDriverOptions.note] == "b"
             })
         #expect(
             devices.contains {
-                $0["source"] == "tmpfs:" && $0["size"] == "1m" && $0["uid"] == "5" && $0["raw.mount.options"] == "noexec"
+                $0["source"] == "tmpfs:" && $0["size"] == "1m" && $0["uid"] == "5"
+                    && $0["raw.mount.options"] == "noexec"
             })
         let kept = VolumeRecord(name: "b", config: bound.config, createdAt: 1)
         #expect(try VolumeDriverOptions(of: kept)?.all == bound.all)

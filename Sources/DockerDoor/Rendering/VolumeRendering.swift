@@ -29,7 +29,8 @@ enum VolumeRendering {
     static func users(of volume: String, in views: [InstanceView]) -> [String] {
         views.filter { view in
             view.expanded.devices.values.contains {
-                $0["type"] == "disk" && ($0["pool"] != nil && $0["source"] == volume || $0[VolumeDriverOptions.note] == volume)
+                $0["type"] == "disk"
+                    && ($0["pool"] != nil && $0["source"] == volume || $0[VolumeDriverOptions.note] == volume)
             }
         }.map(\.record.name)
     }

@@ -73,7 +73,9 @@ enum LimitTranslation {
             ("MemoryReservation", "limits.memory.reservation"), ("MemorySwappiness", "limits.memory.swappiness"),
             ("BlkioWeight", "limits.disk.weight"),
         ] {
-            if let value = keys[key].flatMap({ Int64($0) }) { members.append(.init(key: field, value: .integer(value))) }
+            if let value = keys[key].flatMap({ Int64($0) }) {
+                members.append(.init(key: field, value: .integer(value)))
+            }
         }
         if let nodes = keys["limits.cpu.nodes"] { members.append(.init(key: "CpusetMems", value: .string(nodes))) }
         if let set = keys["limits.cpu"], set.contains("-") || set.contains(",") {
