@@ -16,8 +16,11 @@ struct LinkTranslation {
 
     /// - Parameter name: of the container that is made; nil if the engine chooses one.
     init(_ body: ContainerBody, name: String?, id: InstanceID, door: DockerParts) async throws {
-        for text in body.host.links { try await add(text, name ?? ContainerID.short(id), door) }
         let names = await door.names()
+        // The client says links of a container on the user's network in both places.
+        if ["default", "bridge", "", names.standard].contains(body.host.networkMode) {
+            for text in body.host.links { try await add(text, name ?? ContainerID.short(id), door) }
+        }
         for (network, endpoint) in body.endpoints where !endpoint.links.isEmpty {
             let engineName = try names.engineName(network)
             for text in endpoint.links { try await add(text, on: engineName, door) }

@@ -205,7 +205,12 @@ def test_links(env):
     docker(env, "rm", "-f", "store")
     docker(env, "network", "create", "linked")
     docker(env, "run", "-d", "--name", "store", "--network", "linked", "busybox", "sleep", "1000")
-    assert docker(env, "run", "--rm", "--network", "linked", "--link", "store:db", "busybox", "ping", "-c1", "-W2", "db").code == 0
+    out = docker(env, "run", "--rm", "--network", "linked", "--link", "store:db", "busybox", "sh", "-c", "env; ping -c1 -W2 db").out
+    assert "1 packets received" in out and "DB_" not in out, out
+    docker(env, "create", "--name", "early", "--network", "linked", "--link", "not-yet:db", "busybox", "true")
+    links = json.loads(docker(env, "inspect", "early").out)[0]["NetworkSettings"]["Networks"]["linked"]["Links"]
+    assert links == ["not-yet:db"], links
+    docker(env, "rm", "early")
     docker(env, "rm", "-f", "store")
     docker(env, "network", "rm", "linked")
 
