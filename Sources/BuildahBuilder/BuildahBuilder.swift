@@ -133,8 +133,9 @@ public final class BuildahBuilder: ImageBuilder {
         let request = work.request
         let file = try Dockerfile(
             String(decoding: bytes, as: UTF8.self), values: request.arguments, target: request.target)
+        let isCached = !BuildArguments.escapeTheCache(String(decoding: bytes, as: UTF8.self), request.arguments)
         var arguments = [
-            "build", "--isolation", "chroot", "--identity-label=false", "--format", "docker", "--layers",
+            "build", "--isolation", "chroot", "--identity-label=false", "--format", "docker", "--layers=\(isCached)",
             "--pull=never", "--signature-policy",
             "\(sandbox.shown)/policy.json", "--iidfile", "\(shown)/out/id", "--file", "\(shown)/Dockerfile",
         ]
