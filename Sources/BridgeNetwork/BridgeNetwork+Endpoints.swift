@@ -77,6 +77,18 @@ extension BridgeNetwork {
         }
     }
 
+    public func rename(_ endpoint: NetworkEndpoint) throws {
+        guard let old = attachments[EndpointKey(endpoint)], let network = networks[endpoint.network] else { return }
+        do {
+            let checked = try CheckedEndpoint(supported(endpoint), in: network.managed)
+            attachments[checked.key] = Attachment(checked: checked, link: old.link, reservations: old.reservations)
+            try announce(checked, network)
+            try shareNames()
+        } catch {
+            throw Self.engineError(error, "endpoint \(endpoint.device) of instance \(endpoint.hostname)")
+        }
+    }
+
     public func counters(_ endpoint: NetworkEndpoint) throws -> NetworkCounters? {
         guard let link = attachments[EndpointKey(endpoint)]?.link,
             let found = try session().link(named: link.name), let statistics = found.statistics

@@ -48,6 +48,24 @@ final class BuildOutput: Sendable {
         return [line]
     }
 
+    /// What Docker's classic builder says of a command that failed, from buildah's
+    /// `…building at STEP "RUN exit 1": exit status 1`; nil if that is not what happened.
+    static func failure(_ text: String) -> String? {
+        guard let start = text.firstRange(of: "building at STEP \"RUN "),
+            let end = text[start.upperBound...].firstRange(of: "\": exit status "),
+            let code = Int(text[end.upperBound...])
+        else { return nil }
+        var command = String(text[start.upperBound..<end.lowerBound]).replacing("\\\"", with: "\"")
+        if command.hasPrefix("["), command.hasSuffix("]") {
+            command = command.dropFirst().dropLast().split(separator: ",").map {
+                $0.replacing("\"", with: "").drop { $0 == " " }
+            }.joined(separator: " ")
+        } else {
+            command = "/bin/sh -c " + command
+        }
+        return "The command '\(command)' returned a non-zero code: \(code)"
+    }
+
     /// A FROM with the name that the Dockerfile has.
     private func named(_ step: String) -> String {
         guard step.hasPrefix("FROM ") else { return step }

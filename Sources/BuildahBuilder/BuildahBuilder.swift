@@ -133,8 +133,9 @@ public final class BuildahBuilder: ImageBuilder {
         let request = work.request
         let file = try Dockerfile(
             String(decoding: bytes, as: UTF8.self), values: request.arguments, target: request.target)
+        let isCached = !BuildArguments.escapeTheCache(String(decoding: bytes, as: UTF8.self), request.arguments)
         var arguments = [
-            "build", "--isolation", "chroot", "--identity-label=false", "--format", "docker", "--layers",
+            "build", "--isolation", "chroot", "--identity-label=false", "--format", "docker", "--layers=\(isCached)",
             "--pull=never", "--signature-policy",
             "\(sandbox.shown)/policy.json", "--iidfile", "\(shown)/out/id", "--file", "\(shown)/Dockerfile",
         ]
@@ -162,7 +163,11 @@ public final class BuildahBuilder: ImageBuilder {
         for (id, path) in request.ssh.sorted(by: { $0.key < $1.key }) { arguments += ["--ssh", "\(id)=\(path)"] }
         arguments += ["--", "\(shown)/context"]
         let lines = BuildOutput(total: work.steps, build: work.id, names: names, sink: output)
-        _ = try await sandbox.run(arguments, withNetwork: request.hasNetwork) { lines.line($0) }
+        do {
+            _ = try await sandbox.run(arguments, withNetwork: request.hasNetwork) { lines.line($0) }
+        } catch let error as EngineError where error.code == .invalidArgument {
+            throw EngineError(.invalidArgument, BuildOutput.failure(error.message) ?? error.message)
+        }
         return try await take(work, bases, shown)
     }
 

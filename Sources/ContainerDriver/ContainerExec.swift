@@ -77,6 +77,8 @@ struct ContainerExec: ExecFacet {
             SessionStreams(input: session.input, output: session.output, error: session.error)
         }
 
+        var hostPID: Int32? { session.pid }
+
         func resize(_ size: TerminalSize) async throws {
             try await session.resize(columns: size.columns, rows: size.rows)
         }

@@ -126,6 +126,17 @@ struct DockerParts: Sendable {
         ContainerFacts(view: view, image: await imageCache.record(view.record.image), names: names)
     }
 
+    /// Bytes on disk of the writable layer, which is walked for that, and of it with the image.
+    func sizes(_ facts: ContainerFacts) async throws -> (own: Int64, all: Int64) {
+        var own: Int64 = 0
+        do { own = try await engine.instances.rootUsage(facts.record.name) } catch let error as EngineError
+            where error.code == .notFound
+        {
+            // It was removed meanwhile.
+        }
+        return (own, own + (facts.image?.size ?? 0))
+    }
+
     /// Tells listeners something that the engine has no event for.
     func tell(_ action: String, _ view: InstanceView, _ more: [String: String] = [:]) async {
         let facts = await facts(view, names: names())

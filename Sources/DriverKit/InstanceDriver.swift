@@ -21,11 +21,13 @@ public protocol InstanceDriver: Sendable {
         -> Reattached
     /// The files of an instance that does not run, which the caller keeps from being started meanwhile.
     /// `unsupported` for a kind whose files cannot be reached from outside.
-    func files(of root: RootSource, runDirectory: String) async throws -> any FileTree
+    ///
+    /// - Parameter mounts: what is shown in it too, with the owners that it has on disk; missing targets are made.
+    func files(of root: RootSource, mounts: [MountSpec], runDirectory: String) async throws -> any FileTree
 }
 
 extension InstanceDriver {
-    public func files(of root: RootSource, runDirectory: String) async throws -> any FileTree {
+    public func files(of root: RootSource, mounts: [MountSpec], runDirectory: String) async throws -> any FileTree {
         throw EngineError(
             .unsupported, "the files of this instance cannot be reached while it does not run", hint: "start it first")
     }
@@ -154,10 +156,16 @@ public protocol ExecFacet: Sendable {
 /// One further process.
 public protocol ExecSession: Sendable {
     var streams: SessionStreams { get }
+    /// The process's id on the host; nil if it is not one of the host's.
+    var hostPID: Int32? { get }
     func resize(_ size: TerminalSize) async throws
     func signal(_ number: Int32) async throws
     /// Suspends until the process has ended; may be called again later.
     func wait() async throws -> ExitRecord
+}
+
+extension ExecSession {
+    public var hostPID: Int32? { nil }
 }
 
 /// Suspends all processes of the instance.

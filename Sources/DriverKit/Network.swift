@@ -156,6 +156,9 @@ public protocol NetworkDriver: Sendable {
     func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String
     /// Takes link, names, reservation and ports of the endpoint away; no error if there is nothing.
     func disconnect(_ endpoint: NetworkEndpoint) async throws
+    /// Gives a connected endpoint the names that it has now; link, addresses and ports stay. No error if it is not
+    /// connected.
+    func rename(_ endpoint: NetworkEndpoint) async throws
     /// Whether connections to ports that the endpoint shares with a service may lead to it: false until this was said.
     func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws
     /// Gateway addresses with prefix lengths for a new network: nothing on the host, and none of `taken`, overlaps.

@@ -283,7 +283,8 @@ struct KeyReader {
 
     init(device: String, keys: [String: String]) {
         self.device = device
-        self.keys = keys
+        // As LXD: what begins so is the user's, and means nothing here.
+        self.keys = keys.filter { !$0.key.hasPrefix("user.") }
         self.keys["type"] = nil
     }
 

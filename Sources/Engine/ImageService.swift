@@ -133,17 +133,43 @@ public actor ImageService {
     public func importFile(
         _ path: String, reference: String?, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> [ImageRecord] {
+        try await importArchive(path, reference: reference, progress: progress).map(\.image)
+    }
+
+    /// Likewise, with the names that each image got of the archive.
+    ///
+    /// - Parameter adjust: changes how the first image is to be run.
+    public func importArchive(
+        _ path: String, reference: String? = nil, adjust: (@Sendable (inout ImageConfig) -> Void)? = nil,
+        progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> [(image: ImageRecord, names: [String])] {
         let target = try reference.map { try localName($0) }
         return try await withLease(path) {
             let images = try await parts.source.importFile(path, architecture: Host.architecture, progress: progress)
-            var records: [ImageRecord] = []
+            var records: [(image: ImageRecord, names: [String])] = []
             for (index, image) in images.enumerated() {
                 var references = image.names
                 if index == 0, let target { references = [target] }
-                records.append(try await add(image, references: references, progress: progress))
+                var image = image
+                if index == 0, let adjust { image = try await adjusted(image, adjust) }
+                records.append((try await add(image, references: references, progress: progress), references))
             }
             return records
         }
+    }
+
+    /// The same layers with another configuration.
+    private func adjusted(_ image: IncomingImage, _ adjust: @Sendable (inout ImageConfig) -> Void) async throws
+        -> IncomingImage
+    {
+        let maker = try parts.imaging(\.maker, for: "change an image")
+        var config = image.config
+        adjust(&config)
+        return try await maker.makeImage(
+            over: image.digest, layer: nil, at: nil,
+            ImageChange(
+                config: config, architecture: image.architecture, author: nil, comment: nil, createdBy: "",
+                createdAt: Clock.now))
     }
 
     /// Makes an image of a distribution's suite from the machine's own package mirror.
@@ -181,12 +207,17 @@ public actor ImageService {
         }
     }
 
-    public func export(_ names: [String], format: ImageArchiveFormat, to path: String) async throws {
+    ///
+    /// - Parameter namesDigests: images that are named by their digest go with all their names, else without any.
+    public func export(
+        _ names: [String], format: ImageArchiveFormat, to path: String, namesDigests: Bool = true
+    ) async throws {
         var images: [(digest: String, names: [String])] = []
         for name in names {
             let view = try await get(name)
-            let isDigest = view.record.digest.dropFirst(7).hasPrefix(name)
-            images.append((view.record.digest, isDigest ? view.references : [try reference(name, of: view)]))
+            let isDigest = view.record.digest.hasPrefix(name) || view.record.digest.dropFirst(7).hasPrefix(name)
+            let all = namesDigests ? view.references : []
+            images.append((view.record.digest, isDigest ? all : [try reference(name, of: view)]))
         }
         try await parts.source.export(images, format: format, to: path)
     }

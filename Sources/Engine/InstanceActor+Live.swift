@@ -162,23 +162,48 @@ extension InstanceActor {
     }
 
     /// `notFound` if its name is not `expected` any more.
-    func rename(from expected: String, to name: String, project: String? = nil) async throws {
+    func rename(from expected: String, to name: String, project: String? = nil, whileRunning: Bool = false)
+        async throws
+    {
         if case .deleted = lifecycle { throw gone(expected) }
         guard record.name == expected else { throw gone(expected) }
-        guard case .stopped = lifecycle else {
+        var endpoints: [NetworkEndpoint] = []
+        switch lifecycle {
+        case .running(let run) where whileRunning && project == nil: endpoints = run.endpoints ?? []
+        case .stopped: break
+        default:
             throw EngineError(
                 .conflict, "instance \(Names.quoted(record.name)) is running", hint: "stop it before renaming it")
         }
         let old = record
         record.name = name
         if let project { record.project = project }
-        do { try await save() } catch {
-            record = old
+        do {
+            try await renameEndpoints(endpoints, to: name)
+            try await save()
+        } catch {
+            // How it ended meanwhile, if it did, is kept.
+            (record.name, record.project) = (old.name, old.project)
+            do { try await renameEndpoints(run?.endpoints ?? [], to: old.name) } catch {
+                logger.error("the old name is not back on every network", metadata: ["error": "\(error)"])
+            }
             throw error
         }
         parts.events.lifecycle(
             "instance-renamed", "/1.0/instances/\(name)", project: record.project,
             ["old_name": .string(old.name), "id": .string(id.raw)])
+    }
+
+    /// The names of a running instance on its networks.
+    private func renameEndpoints(_ endpoints: [NetworkEndpoint], to name: String) async throws {
+        for old in endpoints where old.hostname != name {
+            var new = old
+            new.hostname = name
+            try await services.networks.rename(old, to: new)
+            guard case .running(var current) = lifecycle else { return }
+            current.endpoints = current.endpoints?.map { $0 == old ? new : $0 }
+            lifecycle = .running(current)
+        }
     }
 
     private func gone(_ name: String) -> EngineError {

@@ -1,4 +1,5 @@
 public import DriverKit
+import Glibc
 import Logging
 import Model
 
@@ -73,13 +74,23 @@ extension InstanceActor {
         }
         // A client has attached before the start, which mounted the files: they are taken away and made again.
         if case .prepared(let run) = lifecycle { await discard(run) }
-        let tree = try await openRestingFiles()
+        let tree = try await openRestingFiles(mounts: try await restingMounts())
         restingFiles = (tree, 1)
         return FileLease(tree: tree, isResting: true)
     }
 
+    /// Volumes and folders of the host as the container would have them. Where ids are not mapped, the tree would act as
+    /// the host's root: those are left out, as are those that are missing now.
+    private func restingMounts() async throws -> [MountSpec] {
+        guard record.kind == .application else { return [] }
+        let disks = try Devices(await merged().devices).disks.filter { disk in
+            disk.pool != nil || (disk.shift != .no && access(disk.source, F_OK) == 0)
+        }
+        return try await services.volumes.mounts(disks, project: record.project, image: await knownImage())
+    }
+
     /// Opens the files at rest for work of the engine's own.
-    func openRestingFiles() async throws -> any FileTree {
+    func openRestingFiles(mounts: [MountSpec] = []) async throws -> any FileTree {
         guard !isUncertain else {
             throw EngineError(
                 .conflict, "it is not known whether instance \(Names.quoted(record.name)) runs",
@@ -99,7 +110,7 @@ extension InstanceActor {
                 resource: "instance \(record.name)")
         }
         let root = try await services.images.root(for: record, image: image, merged: await merged())
-        return try await driver.files(of: root, runDirectory: parts.layout.run(of: id))
+        return try await driver.files(of: root, mounts: mounts, runDirectory: parts.layout.run(of: id))
     }
 
     func returnRestingFiles(_ lease: FileLease) async {

@@ -342,8 +342,11 @@ public actor InstanceService {
     }
 
     /// `alreadyExists` if the new name is taken, `conflict` while it runs.
+    ///
+    /// - Parameter whileRunning: one that runs gets its new name on its networks at once; else it is a `conflict`.
     public func rename(
-        _ name: String, project: String = "default", to newName: String, naming: Names.Naming = .label
+        _ name: String, project: String = "default", to newName: String, naming: Names.Naming = .label,
+        whileRunning: Bool = false
     ) async throws {
         try Names.checkInstance(newName, naming)
         let actor = try find(name, project)
@@ -351,7 +354,13 @@ public actor InstanceService {
         try refuseTaken(newName, project)
         names[key(project, newName)] = actor.id
         do {
-            try await locks.withLock(actor.id) { try await actor.rename(from: name, to: newName) }
+            try await locks.withLock(actor.id) {
+                if whileRunning, case .stopping = await actor.lifecycle {
+                    // It has ended by itself, which is being written down.
+                    _ = try await actor.waitForEnd(timeout: .seconds(10))
+                }
+                try await actor.rename(from: name, to: newName, whileRunning: whileRunning)
+            }
             names[key(project, name)] = nil
         } catch {
             names[key(project, newName)] = nil

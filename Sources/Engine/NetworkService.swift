@@ -253,6 +253,14 @@ public actor NetworkService {
         try await use(endpoint) { try await parts.network.tap(endpoint, owner: owner) }
     }
 
+    /// Gives a connected endpoint other names.
+    func rename(_ old: NetworkEndpoint, to new: NetworkEndpoint) async throws {
+        guard connected[old.network]?.contains(old) == true else { return }
+        try await parts.network.rename(new)
+        guard connected[old.network]?.remove(old) != nil else { return }
+        connected[new.network]?.insert(new)
+    }
+
     func disconnect(_ endpoint: NetworkEndpoint) async throws {
         defer { forget(endpoint) }
         try await parts.network.disconnect(endpoint)

@@ -55,6 +55,19 @@ public final class FakeNetworkDriver: NetworkDriver {
         }
     }
 
+    public func rename(_ endpoint: NetworkEndpoint) async throws {
+        try faults.reach("rename")
+        state.withLock { state in
+            guard
+                let old = state.connected.first(where: {
+                    $0.instance == endpoint.instance && $0.device == endpoint.device
+                })
+            else { return }
+            state.connected.remove(old)
+            state.connected.insert(endpoint)
+        }
+    }
+
     public func disconnect(_ endpoint: NetworkEndpoint) async throws {
         try faults.reach("disconnect")
         state.withLock { state in

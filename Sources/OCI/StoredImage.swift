@@ -101,12 +101,13 @@ public struct StoredImage: Sendable, Hashable, Codable {
         if types.count == 1, MediaType.isModuleLayer(types[0]) { return .module }
         if types.count == 1, MediaType.isDiskLayer(types[0]) { return .disk }
         let isImage = [MediaType.config, MediaType.dockerConfig].contains(manifest.config.mediaType)
-        if isImage, !types.isEmpty, types.allSatisfy(MediaType.isFilesystemLayer) { return .rootFilesystem }
+        // One without any layer says how to run what is mounted in it, or is the base of others (`FROM scratch`).
+        if isImage, types.allSatisfy(MediaType.isFilesystemLayer) { return .rootFilesystem }
         let odd = types.first { !MediaType.isFilesystemLayer($0) }
         let what =
             !isImage
             ? "its configuration is \(Names.quoted(manifest.config.mediaType))"
-            : odd.map { "it has a layer of type \(Names.quoted($0))" } ?? "it has no layers"
+            : odd.map { "it has a layer of type \(Names.quoted($0))" } ?? "it cannot be read"
         throw EngineError(.unsupported, "\(digest) is not an image that can run: \(what)")
     }
 

@@ -58,7 +58,8 @@ struct FileTreeTests {
     @Test func filesOfAStoppedContainer() async throws {
         try await withFixture { fixture in
             let plan = try fixture.plan("true")
-            let tree = try await fixture.driver.files(of: plan.root, runDirectory: plan.runDirectory)
+            let tree = try await fixture.driver.files(
+                of: plan.root, mounts: plan.mounts, runDirectory: plan.runDirectory)
             let kept = try await tree.open(GuestPath("/etc/group"), FileOpening())
             try await exercise(tree, isBounded: false)
             await tree.close()

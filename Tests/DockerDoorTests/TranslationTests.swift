@@ -11,12 +11,13 @@ import Testing
         config: ImageConfig(exposedPorts: ["81/tcp"]), configDigest: "", manifestMediaType: "", layers: [],
         hasInit: false, size: 0, createdAt: nil, addedAt: 0, lastUsedAt: 0)
 
-    private func translate(_ body: JSON) throws -> CreateTranslation {
+    private func translate(_ body: JSON, _ volumes: [String: VolumeDriverOptions] = [:]) throws -> CreateTranslation {
         try CreateTranslation(
             body: ContainerBody(Fields(body)), id: #require(InstanceID("0123456789abcdef")), image: image,
             imageReference: "docker.io/library/busybox:latest",
             names: NetworkNames(standard: "isle0", existing: ["isle0", "back"]),
-            peers: [:], profileDevices: ["net": ["type": "nic", "network": "isle0"]])
+            peers: [:], links: LinkTranslation(), volumeOptions: volumes,
+            profileDevices: ["net": ["type": "nic", "network": "isle0"]])
     }
 
     @Test func theProcessIsTranslated() throws {
@@ -82,6 +83,51 @@ import Testing
         #expect(
             devices.contains { $0["source"] == "tmpfs:" && $0["size"] == "1m" && $0["raw.mount.options"] == "noexec" })
         #expect(devices.contains { $0["source"] == "v" && $0["readonly"] == "true" })
+    }
+
+    @Test func volumesWithOptionsAreMounts() throws {
+        let bound = try VolumeDriverOptions(["type": "none", "o": "bind,ro", "device": "/tmp"])
+        let memory = try VolumeDriverOptions(["type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=5,noexec"])
+        let devices = try translate(["HostConfig": ["Binds": ["b:/b", "m:/m"]]], ["b": bound, "m": memory]).devices
+            .values
+        #expect(
+            devices.contains {
+                $0["source"] == "/tmp" && $0["readonly"] == "true" && $0[VolumeDriverOptions.note] == "b"
+            })
+        #expect(
+            devices.contains {
+                $0["source"] == "tmpfs:" && $0["size"] == "1m" && $0["uid"] == "5"
+                    && $0["raw.mount.options"] == "noexec"
+            })
+        let kept = VolumeRecord(name: "b", config: bound.config, createdAt: 1)
+        #expect(try VolumeDriverOptions(of: kept)?.all == bound.all)
+    }
+
+    @Test(
+        arguments: [
+            ["type": "nfs", "o": "addr=1.2.3.4", "device": ":/x"], ["type": "none", "device": "/tmp"],
+            ["type": "none", "o": "bind", "device": "tmp"], ["type": "none", "o": "bind", "device": "/a/../b"],
+            ["type": "none", "o": "bind,suid", "device": "/tmp"], ["size": "1"],
+        ])
+    func otherVolumeOptionsAreRefused(_ options: [String: String]) {
+        #expect(throws: EngineError.self) { try VolumeDriverOptions(options) }
+    }
+
+    @Test func endpointsKeepWhatWasSaid() throws {
+        let device = try translate([
+            "HostConfig": ["NetworkMode": "back"],
+            "NetworkingConfig": ["EndpointsConfig": ["back": ["Links": ["db:base"], "DriverOpts": ["a": "b"]]]],
+        ]).devices["eth0"]
+        #expect(EndpointNotes.links(device ?? [:]) == ["db:base"])
+        #expect(EndpointNotes.options(device ?? [:]) == ["a": "b"])
+    }
+
+    @Test func limitsShowAsTheyAreNow() {
+        let shown = LimitTranslation.shown([
+            "limits.cpu.shares": "3", "limits.memory": "100", "limits.memory.swap": "50", "limits.cpu": "2-2",
+        ])
+        #expect(shown["CpuShares"] == 3 && shown["Memory"] == 100 && shown["MemorySwap"] == 150)
+        #expect(shown["CpusetCpus"] == "2")
     }
 
     @Test(

@@ -69,6 +69,23 @@ import Testing
         }
     }
 
+    @Test func aRunningInstanceIsRenamedOnItsNetworksWhereThatIsAskedFor() async throws {
+        try await EngineFixture.run { fixture in
+            try await fixture.create("old")
+            try await fixture.instances.start("old")
+            #expect(await code { try await fixture.instances.rename("old", to: "new") } == .conflict)
+            try await fixture.instances.rename("old", to: "new", whileRunning: true)
+            #expect(fixture.network.connected.map(\.hostname) == ["new"])
+            #expect(try await fixture.instances.get("new").endpoints.map(\.hostname) == ["new"])
+            fixture.network.faults.arm("rename")
+            #expect(await code { try await fixture.instances.rename("new", to: "third", whileRunning: true) } != nil)
+            #expect(fixture.network.connected.map(\.hostname) == ["new"])
+            #expect(try await fixture.instances.get("new").record.name == "new")
+            try await fixture.instances.stop("new", force: true)
+            #expect(fixture.network.connected.isEmpty)
+        }
+    }
+
     @Test func renamingKeepsFilesAndFreesTheOldName() async throws {
         try await EngineFixture.run { fixture in
             let id = try await fixture.create("old")

@@ -35,6 +35,7 @@ struct FakeNetwork: NetworkDriver {
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {}
     func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String { "tap0" }
     func disconnect(_ endpoint: NetworkEndpoint) async throws {}
+    func rename(_ endpoint: NetworkEndpoint) async throws {}
     func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws {}
     func freeSubnets(avoiding taken: [String]) async throws -> (ipv4: String, ipv6: String) {
         ("10.98.0.1/24", "fd98::1/64")

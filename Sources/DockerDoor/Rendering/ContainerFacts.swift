@@ -152,7 +152,8 @@ struct ContainerFacts: Sendable {
                 !view.endpoints.contains(where: { $0.network == network })
             else { return nil }
             let aliases = (device["aliases"] ?? "").split(separator: ",").map(String.init)
-            return JSON.Member(key: names.dockerName(network), value: Self.noEndpoint(network, shown(aliases, network)))
+            let nothing = Self.noEndpoint(network, shown(aliases, network))
+            return JSON.Member(key: names.dockerName(network), value: nothing.merging(EndpointNotes.shown(device)))
         }
         return .object(reserved + waiting.sorted { $0.key < $1.key })
     }
@@ -186,9 +187,10 @@ struct ContainerFacts: Sendable {
         let isOwn = endpoint.network != names.standard
         let dns = [record.name] + endpoint.aliases + [ContainerID.short(record.id)]
         return [
-            "IPAMConfig": fixed.isEmpty ? .null : .object(fixed), "Links": nil,
+            "IPAMConfig": fixed.isEmpty ? .null : .object(fixed), "Links": EndpointNotes.links(device?.value ?? [:]),
             "Aliases": shown(endpoint.aliases, endpoint.network).map { .strings($0) } ?? .null,
-            "MacAddress": .string(runs ? endpoint.mac : ""), "DriverOpts": nil, "GwPriority": 0,
+            "MacAddress": .string(runs ? endpoint.mac : device?.value["hwaddr"] ?? ""),
+            "DriverOpts": EndpointNotes.options(device?.value ?? [:]), "GwPriority": 0,
             "NetworkID": .string(ContainerID.of(name: endpoint.network)),
             "EndpointID": .string(runs ? ContainerID.of(name: endpoint.network + "/" + id) : ""),
             "Gateway": .string(runs ? endpoint.gateway4 ?? "" : ""),
@@ -222,6 +224,9 @@ struct ContainerFacts: Sendable {
     var exposedPorts: [String] {
         var ports = Set(image?.config.exposedPorts ?? [])
         for port in publishedPorts { ports.insert(port.guest) }
+        if let text = record.annotations?[Annotations.create], let asked = try? JSONParser.parse(text.utf8) {
+            for member in asked["ExposedPorts"].members { ports.insert(member.key) }
+        }
         return ports.map { $0.contains("/") ? $0 : $0 + "/tcp" }.sorted()
     }
 
@@ -229,13 +234,19 @@ struct ContainerFacts: Sendable {
         view.expanded.devices.sorted { $0.key < $1.key }.compactMap { _, device -> JSON? in
             guard device["type"] == "disk", let source = device["source"], let target = device["path"], target != "/"
             else { return nil }
-            if source == "tmpfs:" {
+            if source == "tmpfs:", device[VolumeDriverOptions.note] == nil {
                 return [
                     "Type": "tmpfs", "Source": "", "Destination": .string(target), "Mode": "",
                     "RW": .bool(device["readonly"] != "true"), "Propagation": "",
                 ]
             }
             let writable = device["readonly"] != "true"
+            if let name = device[VolumeDriverOptions.note] {
+                return [
+                    "Type": "volume", "Name": .string(name), "Source": .string(source), "Destination": .string(target),
+                    "Driver": "local", "Mode": .string(writable ? "z" : "ro"), "RW": .bool(writable), "Propagation": "",
+                ]
+            }
             let mode = writable ? "" : "ro"
             if device["pool"] != nil {
                 return [

@@ -102,9 +102,8 @@ struct ContainerInspect {
         if !asked["Volumes"].members.isEmpty {
             config = config.merging(["Volumes": config["Volumes"].merging(asked["Volumes"])])
         }
-        var exposed = Set(facts.exposedPorts)
-        for member in asked["ExposedPorts"].members { exposed.insert(member.key) }
-        if !exposed.isEmpty { config = config.merging(["ExposedPorts": Self.set(exposed.sorted())]) }
+        let exposed = facts.exposedPorts
+        if !exposed.isEmpty { config = config.merging(["ExposedPorts": Self.set(exposed)]) }
         return config
     }
 
@@ -139,9 +138,7 @@ struct ContainerInspect {
         ]
         var config = standard.merging(.object(asked.members.filter { !$0.value.isNull }))
         // What may have changed since: limits and the restart policy by update, in force now.
-        if let memory = keys["limits.memory"].flatMap({ Int64($0) }) {
-            config = config.merging(["Memory": .integer(memory)])
-        }
+        config = config.merging(LimitTranslation.shown(keys))
         if let policy = keys["restart.policy"] {
             let parts = policy.split(separator: ":")
             config = config.merging([
@@ -158,7 +155,8 @@ struct ContainerInspect {
         for (key, value) in [("IpcMode", "private"), ("CgroupnsMode", "private"), ("Runtime", runtime)]
         where config[key] == "" { config = config.merging(.object([.init(key: key, value: .string(value))])) }
         if config["LogConfig"]["Type"].string?.isEmpty != false {
-            config = config.merging(["LogConfig": ["Type": "json-file", "Config": [:]]])
+            let options = config["LogConfig"]["Config"]
+            config = config.merging(["LogConfig": ["Type": "json-file", "Config": options.isNull ? [:] : options]])
         }
         if config["ShmSize"] == 0 { config = config.merging(["ShmSize": 67_108_864]) }
         return config

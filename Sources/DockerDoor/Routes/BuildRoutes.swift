@@ -48,6 +48,14 @@ struct BuildRoutes: Sendable {
             extraHosts: call.values("extrahosts").flatMap { $0.split(separator: ",").map(String.init) },
             shmSize: try call.number("shmsize").flatMap { $0 > 0 ? Int64($0) : nil },
             cacheFrom: try Self.list(call, "cachefrom"))
+        // As dockerd: images that are named as caches are the only ones, and of those that are missing there is nothing.
+        if !request.cacheFrom.isEmpty {
+            let here = try await door.engine.images.list().flatMap(\.references)
+            let isKnown = request.cacheFrom.contains { name in
+                [ImageNames.full(name), ImageNames.local(name)].contains { $0.map(here.contains) ?? false }
+            }
+            if !isKnown { request.noCache = true }
+        }
         let credentials = try RegistryAuth.all(call.header("X-Registry-Config"))
         let file = try Spool(directory: door.engine.layout.temporary, name: "context.tar", format: nil)
         do { try await file.fill(call.request.body) } catch {
@@ -75,7 +83,9 @@ struct BuildRoutes: Sendable {
                     lines.finish()
                 } catch {
                     let text = DockerReply.describe(error).1
-                    progress.send(["errorDetail": ["message": .string(text)], "error": .string(text)])
+                    var detail: JSON = ["message": .string(text)]
+                    if let code = Self.exitCode(text) { detail = detail.merging(["code": .integer(code)]) }
+                    progress.send(["errorDetail": detail, "error": .string(text)])
                 }
                 await file.remove()
                 progress.finish()
@@ -87,6 +97,12 @@ struct BuildRoutes: Sendable {
             }
             await work.value
         }
+    }
+
+    /// The exit code of a command that failed, with which docker's client ends too.
+    private static func exitCode(_ text: String) -> Int64? {
+        guard text.hasPrefix("The command '"), let word = text.split(separator: " ").last else { return nil }
+        return Int64(word)
     }
 
     /// A value of the query that is a JSON object of texts; null stands for an argument without a value.

@@ -37,12 +37,12 @@ struct ContainerRoutes: Sendable {
         if limit > 0 { found = Array(found.prefix(limit)) }
         let now = Clock.now
         let sized = call.flag("size")
-        return DockerReply.json(
-            .array(
-                found.map {
-                    ContainerSummary.render(
-                        $0, layout: door.engine.layout, now: now, sizes: sized ? sizes($0) : nil)
-                }))
+        var rendered: [JSON] = []
+        for facts in found {
+            let sizes = sized ? try await door.sizes(facts) : nil
+            rendered.append(ContainerSummary.render(facts, layout: door.engine.layout, now: now, sizes: sizes))
+        }
+        return DockerReply.json(.array(rendered))
     }
 
     private func inspect(_ call: DockerCall) async throws -> Response {
@@ -51,12 +51,9 @@ struct ContainerRoutes: Sendable {
         return DockerReply.json(
             ContainerInspect(
                 facts: facts, layout: door.engine.layout, execs: door.execs.ids(of: view.record.id),
-                sizes: call.flag("size") ? sizes(facts) : nil, failure: door.failures.of(view.record.id)
+                sizes: call.flag("size") ? try await door.sizes(facts) : nil, failure: door.failures.of(view.record.id)
             ).render())
     }
-
-    /// The writable layer is not measured: that would walk it.
-    private func sizes(_ facts: ContainerFacts) -> (own: Int64, all: Int64) { (0, facts.image?.size ?? 0) }
 
     // MARK: making and changing
 
@@ -71,9 +68,11 @@ struct ContainerRoutes: Sendable {
         var peers: [String: InstanceView] = [:]
         for name in OptionTranslation.peers(of: body) { peers[name] = try await door.finder.find(name) }
         let profile = try await door.engine.profiles.get("default")
+        let id = InstanceID.random()
         let translation = try CreateTranslation(
-            body: body, id: .random(), image: image.record, imageReference: reference, names: await door.names(),
-            peers: peers, profileDevices: profile.devices)
+            body: body, id: id, image: image.record, imageReference: reference, names: await door.names(),
+            peers: peers, links: try await LinkTranslation(body, name: name, id: id, door: door),
+            volumeOptions: try await volumeOptions(of: body), profileDevices: profile.devices)
         do {
             let view = try await instances.create(try translation.request(name: name))
             return DockerReply.json(
@@ -89,6 +88,16 @@ struct ContainerRoutes: Sendable {
         } catch let error as EngineError where error.message.contains("has no program to run") {
             throw EngineError(.invalidArgument, "no command specified")
         }
+    }
+
+    private func volumeOptions(of body: ContainerBody) async throws -> [String: VolumeDriverOptions] {
+        let names = MountTranslation.volumes(of: body)
+        guard !names.isEmpty else { return [:] }
+        var options: [String: VolumeDriverOptions] = [:]
+        for volume in await door.engine.volumes.list() where names.contains(volume.name) {
+            options[volume.name] = try VolumeDriverOptions(of: volume)
+        }
+        return options
     }
 
     /// A name with or without the slash that Docker puts before it.
@@ -124,7 +133,7 @@ struct ContainerRoutes: Sendable {
             throw EngineError(
                 .invalidArgument, "Renaming a container with the same name as its current name")
         }
-        try await instances.rename(view.record.name, to: name, naming: .relaxed)
+        try await instances.rename(view.record.name, to: name, naming: .relaxed, whileRunning: true)
         return DockerReply.empty()
     }
 
@@ -173,21 +182,24 @@ struct ContainerRoutes: Sendable {
         let until = try filters["until"].map { try Filters.time($0, now: Clock.now) }.min()
         let names = await door.names()
         var deleted: [String] = []
+        var freed: Int64 = 0
         for view in await instances.list() where view.pid == nil && view.status == .stopped {
             let facts = await door.facts(view, names: names)
             guard facts.state != "restarting", filters.fits(labels: facts.labels),
                 until.map({ view.record.createdAt < $0 }) ?? true
             else { continue }
             do {
+                let size = try await instances.rootUsage(view.record.name)
                 try await instances.delete(view.record.name)
                 deleted.append(facts.id)
+                freed += size
             } catch let error as EngineError where [.notFound, .conflict, .permissionDenied].contains(error.code) {
                 // Somebody was faster, or it is protected.
                 door.logger.debug("not pruned", metadata: ["instance": "\(view.record.name)", "error": "\(error)"])
             }
         }
         return DockerReply.json([
-            "ContainersDeleted": deleted.isEmpty ? nil : .strings(deleted), "SpaceReclaimed": 0,
+            "ContainersDeleted": deleted.isEmpty ? nil : .strings(deleted), "SpaceReclaimed": .integer(freed),
         ])
     }
 }

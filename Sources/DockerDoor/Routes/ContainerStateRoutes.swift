@@ -157,7 +157,8 @@ struct ContainerStateRoutes: Sendable {
         -> Int32
     {
         var code = view.record.lastExit?.code ?? 0
-        let isUp = view.pid != nil || view.status == .starting || view.status == .stopping
+        // One whose process has just ended has no process any more, but its end is not written down yet.
+        let isUp = view.status != .stopped && view.status != .error
         if condition == "not-running", !isUp { return code }
         let id = Metadata.string(view.record.id.raw)
         for await event in events where event.topic == .lifecycle && event.context["id"] == id {

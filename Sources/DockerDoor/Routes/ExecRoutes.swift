@@ -116,7 +116,7 @@ struct ExecRoutes: Sendable {
             "OpenStdin": .bool(entry.opensInput), "OpenStderr": .bool(entry.attachesError),
             "OpenStdout": .bool(entry.attachesOutput), "CanRemove": .bool(entry.exitCode != nil),
             "ContainerID": .string(ContainerID.full(entry.container)), "DetachKeys": .string(entry.detachKeys),
-            "Pid": 0,
+            "Pid": .integer(Int64(entry.pid ?? 0)),
         ])
     }
 }

@@ -60,9 +60,11 @@ struct ImageTransferRoutes: Sendable {
             throw EngineError(
                 .unsupported, "fetching \(Names.quoted(source)) is not offered", hint: "send the archive as the body")
         }
-        guard call.values("changes").isEmpty else {
-            throw EngineError(.unsupported, "changes of an imported image are not offered")
+        let changes = try call.values("changes").flatMap { $0.split(separator: "\n") }.map {
+            try ImageInstruction(String($0))
         }
+        var adjust: (@Sendable (inout ImageConfig) -> Void)?
+        if !changes.isEmpty { adjust = { config in for change in changes { change.apply(to: &config) } } }
         let name = call.value("repo").map { $0 + (call.value("tag").map { ":" + $0 } ?? "") }
         let reference = try name.map { name in
             guard let full = ImageNames.full(name) else {
@@ -72,11 +74,11 @@ struct ImageTransferRoutes: Sendable {
         }
         let file = try await upload(call)
         let images = images
-        return transfer(call, .pull) { progress in
+        return transfer(call, .pull) { [adjust] progress in
             let records = try await Self.using(file) {
-                try await images.importFile(file.path, reference: reference) { _ in }
+                try await images.importArchive(file.path, reference: reference, adjust: adjust) { _ in }
             }
-            if let record = records.first { progress.send(["status": .string(record.digest)]) }
+            if let record = records.first { progress.send(["status": .string(record.image.digest)]) }
         }
     }
 
@@ -85,16 +87,16 @@ struct ImageTransferRoutes: Sendable {
         let images = images
         return transfer(call, .pull) { progress in
             let records = try await Self.using(file) {
-                try await images.importFile(file.path, reference: nil) { _ in }
+                try await images.importArchive(file.path) { _ in }
             }
             let all = Set(try await images.list().flatMap(\.references))
-            for record in records {
-                let view = try await images.get(record.digest)
-                for tag in ImageRendering(view: view, all: all).tags {
+            for (image, names) in records {
+                for name in names {
+                    let tag = ImageNames.familiar(name, among: all)
                     progress.send(["stream": .string("Loaded image: \(tag)\n")])
                 }
-                if view.references.isEmpty {
-                    progress.send(["stream": .string("Loaded image ID: \(record.digest)\n")])
+                if names.isEmpty {
+                    progress.send(["stream": .string("Loaded image ID: \(image.digest)\n")])
                 }
             }
         }
@@ -154,7 +156,7 @@ struct ImageTransferRoutes: Sendable {
         for name in names { references.append(try await door.imageNames.reference(name).reference) }
         let file = try Spool(directory: door.engine.layout.temporary, name: "image.tar", format: nil)
         do {
-            try await images.export(references, format: .docker, to: file.path)
+            try await images.export(references, format: .docker, to: file.path, namesDigests: false)
             return Response(status: .ok, headers: [.contentType: "application/x-tar"], body: try file.body())
         } catch {
             await file.remove()

@@ -93,6 +93,8 @@ struct StreamRoutes: Sendable {
         let (door, instances) = (door, instances)
         let body: @Sendable (ClientStream) async throws -> Void = { client in
             if wish.logs {
+                // docker-py loses what it receives together with the head of the answer.
+                try await Task.sleep(for: .milliseconds(5))
                 let lines = try await instances.logs(name, LogQuery())
                 try await LogFormat(
                     terminal: facts.hasTerminal, timestamps: false, output: wish.output, error: wish.error

@@ -125,10 +125,10 @@ struct SystemRoutes: Sendable {
         if wants("container") {
             var containers: [JSON] = []
             for view in views {
+                let facts = await door.facts(view, names: names)
                 containers.append(
                     ContainerSummary.render(
-                        await door.facts(view, names: names), layout: door.engine.layout, now: Clock.now,
-                        sizes: (0, 0)))
+                        facts, layout: door.engine.layout, now: Clock.now, sizes: try await door.sizes(facts)))
             }
             answer = answer.merging(["Containers": .array(containers)])
         }

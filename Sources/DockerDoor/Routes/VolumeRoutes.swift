@@ -56,13 +56,8 @@ struct VolumeRoutes: Sendable {
             throw EngineError(.notFound, "error looking up volume plugin \(driver): plugin \"\(driver)\" not found")
         }
         let options = try body.texts("DriverOpts")
-        guard options.isEmpty else {
-            throw EngineError(
-                .unsupported, "the volume option '\(options.keys.min() ?? "")' is not offered",
-                hint: "bind a folder of the host instead")
-        }
         guard try body.object("ClusterVolumeSpec").json.members.isEmpty else { throw SwarmRoutes.noSwarm }
-        var config: [String: String] = [:]
+        var config = options.isEmpty ? [:] : try VolumeDriverOptions(options).config
         for (label, value) in try body.texts("Labels") { config["user.\(label)"] = value }
         let given = try body.text("Name")
         if given == nil { config["user.\(Self.anonymous)"] = "" }

@@ -18,6 +18,8 @@ final class ExecRegistry: Sendable {
         var exitCode: Int32?
         var finishedAt: Double?
         var session: (any ExecSession)?
+        /// On the host, also after its end; nil before its start and in a machine.
+        var pid: Int32?
 
         var isRunning: Bool { started && exitCode == nil }
     }
@@ -58,7 +60,12 @@ final class ExecRegistry: Sendable {
         }
     }
 
-    func set(_ session: any ExecSession, for id: String) { entries.withLock { $0[id]?.session = session } }
+    func set(_ session: any ExecSession, for id: String) {
+        entries.withLock { entries in
+            entries[id]?.session = session
+            entries[id]?.pid = session.hostPID
+        }
+    }
 
     func finish(_ id: String, code: Int32, now: Double) {
         entries.withLock { entries in

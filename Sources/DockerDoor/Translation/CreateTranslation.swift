@@ -13,6 +13,10 @@ struct CreateTranslation {
     let names: NetworkNames
     /// Other containers that the request names, by what it calls them.
     let peers: [String: InstanceView]
+    /// Of containers that it is linked to.
+    let links: LinkTranslation
+    /// What volumes of the request are with options of Docker's `local` driver, by name.
+    let volumeOptions: [String: VolumeDriverOptions]
     /// Devices of the default profile, which the container's own replace.
     let profileDevices: [String: [String: String]]
 
@@ -23,8 +27,11 @@ struct CreateTranslation {
 
     init(
         body: ContainerBody, id: InstanceID, image: ImageRecord, imageReference: String, names: NetworkNames,
-        peers: [String: InstanceView], profileDevices: [String: [String: String]]
+        peers: [String: InstanceView], links: LinkTranslation, volumeOptions: [String: VolumeDriverOptions],
+        profileDevices: [String: [String: String]]
     ) throws {
+        self.links = links
+        self.volumeOptions = volumeOptions
         self.body = body
         self.id = id
         self.image = image
@@ -60,7 +67,7 @@ struct CreateTranslation {
         }
         try translateProcess()
         try translateHost()
-        config.merge(try OptionTranslation(host: body.host, peers: peers).config) { $1 }
+        config.merge(try OptionTranslation(host: body.host, peers: peers, linked: links.hosts).config) { $1 }
         if let domain = body.domainname { config["oci.domainname"] = domain }
         if let health = body.health { config.merge(OptionTranslation.health(health)) { $1 } }
         config.merge(try SecurityTranslation(host: body.host, warnings: &warnings).config) { $1 }
@@ -70,7 +77,13 @@ struct CreateTranslation {
             body: body, exposed: exposed.sorted(), names: names, peers: peers, shortID: ContainerID.short(id),
             profileDevices: profileDevices)
         devices.merge(network.devices) { $1 }
-        let mounts = try MountTranslation(body, peers: peers)
+        for (name, value) in links.variables where config["environment.\(name)"] == nil {
+            config["environment.\(name)"] = value
+        }
+        let mounts = try MountTranslation(body, peers: peers, volumeOptions: volumeOptions)
+        if let driver = body.host.volumeDriver, driver != "local", mounts.hasVolumes {
+            throw EngineError(.notFound, "error looking up volume plugin \(driver): plugin \"\(driver)\" not found")
+        }
         devices.merge(mounts.devices) { $1 }
         volumes = mounts.anonymous
     }

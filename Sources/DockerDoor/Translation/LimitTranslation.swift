@@ -65,6 +65,34 @@ enum LimitTranslation {
         return nil
     }
 
+    /// Limits that are in force back in Docker's terms, for inspect. A quota shows as it was asked for.
+    static func shown(_ keys: [String: String]) -> JSON {
+        var members: [JSON.Member] = []
+        for (field, key) in [
+            ("Memory", "limits.memory"), ("CpuShares", "limits.cpu.shares"), ("PidsLimit", "limits.processes"),
+            ("MemoryReservation", "limits.memory.reservation"), ("MemorySwappiness", "limits.memory.swappiness"),
+            ("BlkioWeight", "limits.disk.weight"),
+        ] {
+            if let value = keys[key].flatMap({ Int64($0) }) {
+                members.append(.init(key: field, value: .integer(value)))
+            }
+        }
+        if let nodes = keys["limits.cpu.nodes"] { members.append(.init(key: "CpusetMems", value: .string(nodes))) }
+        if let set = keys["limits.cpu"], set.contains("-") || set.contains(",") {
+            let ends = set.split(separator: "-")
+            let isOne = !set.contains(",") && ends.count == 2 && ends[0] == ends[1]
+            members.append(.init(key: "CpusetCpus", value: .string(isOne ? String(ends[0]) : set)))
+        }
+        switch keys["limits.memory.swap"] {
+        case nil: break
+        case "true": members.append(.init(key: "MemorySwap", value: -1))
+        case let swap?:
+            let memory = keys["limits.memory"].flatMap { Int64($0) } ?? 0
+            members.append(.init(key: "MemorySwap", value: .integer(memory + (Int64(swap) ?? 0))))
+        }
+        return .object(members)
+    }
+
     /// A quota back in Docker's terms, for inspect: nanoseconds per second.
     static func nanoCPUs(_ allowance: String?) -> Int64? {
         let parts = (allowance ?? "").split(separator: "/")

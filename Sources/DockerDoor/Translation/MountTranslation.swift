@@ -9,14 +9,36 @@ struct MountTranslation {
     private(set) var devices: [String: [String: String]] = [:]
     /// Paths that get a volume that nobody named.
     private(set) var anonymous: [String] = []
+    private let volumeOptions: [String: VolumeDriverOptions]
 
-    init(_ body: ContainerBody, peers: [String: InstanceView]) throws {
+    /// - Parameter volumeOptions: of volumes that have such, by name.
+    init(_ body: ContainerBody, peers: [String: InstanceView], volumeOptions: [String: VolumeDriverOptions]) throws {
+        self.volumeOptions = volumeOptions
         for from in body.host.volumesFrom { try add(from: from, peers) }
         for bind in body.host.binds { try add(bind: bind) }
         for mount in body.host.mounts { try add(mount) }
         for path in body.volumes { try add(anonymous: path) }
         for (target, options) in body.host.tmpfs.sorted(by: { $0.key < $1.key }) { try add(tmpfs: target, options) }
         for device in body.host.devices { try add(device: device) }
+    }
+
+    /// Whether a volume would be made or used.
+    var hasVolumes: Bool { !anonymous.isEmpty || devices.values.contains { $0["pool"] != nil } }
+
+    /// Names of volumes in a create request.
+    static func volumes(of body: ContainerBody) -> Set<String> {
+        let bound = body.host.binds.compactMap { $0.split(separator: ":").first.map(String.init) }
+        let mounted = body.host.mounts.filter { $0.type == "volume" }.compactMap(\.source)
+        return Set(bound.filter { !$0.hasPrefix("/") } + mounted)
+    }
+
+    /// A named volume.
+    private mutating func add(volume name: String, target: String, readOnly: Bool) throws {
+        try Names.checkResource(name, "volume")
+        guard let options = volumeOptions[name] else {
+            return add(target: target, ["source": name, "pool": "default"], readOnly: readOnly)
+        }
+        add(target: target, try options.device(of: name), readOnly: readOnly || options.isReadOnly)
     }
 
     /// `NAME[:ro|rw]`: the mounts of another container.
@@ -98,8 +120,7 @@ struct MountTranslation {
             try Self.makeFolder(parts[0])
             add(target: parts[1], ["source": parts[0], "shift": "true"], readOnly: readOnly)
         } else {
-            try Names.checkResource(parts[0], "volume")
-            add(target: parts[1], ["source": parts[0], "pool": "default"], readOnly: readOnly)
+            try add(volume: parts[0], target: parts[1], readOnly: readOnly)
         }
     }
 
@@ -142,8 +163,7 @@ struct MountTranslation {
                 throw EngineError(.unsupported, "VolumeOptions.Subpath is not offered by this engine")
             }
             guard let source = mount.source else { return try add(anonymous: mount.target) }
-            try Names.checkResource(source, "volume")
-            add(target: mount.target, ["source": source, "pool": "default"], readOnly: mount.readOnly)
+            try add(volume: source, target: mount.target, readOnly: mount.readOnly)
         default:
             throw EngineError(.unsupported, "mounts of the type '\(mount.type)' are not offered by this engine")
         }

@@ -64,7 +64,7 @@ struct NetworkTranslation {
         let all = endpoint.aliases + aliases.filter { !endpoint.aliases.contains($0) }
         if !all.isEmpty { device["aliases"] = all.joined(separator: ",") }
         if let priority = endpoint.gatewayPriority { device["gateway.priority"] = "\(priority)" }
-        return device
+        return device.merging(EndpointNotes.keys(endpoint)) { own, _ in own }
     }
 
     private mutating func publish(_ body: ContainerBody, _ exposed: [String]) throws {

@@ -6,8 +6,10 @@ import Model
 struct OptionTranslation {
     private(set) var config: [String: String] = [:]
 
-    /// - Parameter peers: other containers that the request names.
-    init(host: HostBody, peers: [String: InstanceView]) throws {
+    /// - Parameters:
+    ///   - peers: other containers that the request names.
+    ///   - linked: names of containers that it is linked to, with their addresses.
+    init(host: HostBody, peers: [String: InstanceView], linked: [String]) throws {
         for limit in host.ulimits {
             func text(_ value: Int64) -> String { value < 0 ? "unlimited" : "\(value)" }
             config["limits.kernel.\(limit.name)"] = "\(text(limit.soft)):\(text(limit.hard))"
@@ -20,7 +22,7 @@ struct OptionTranslation {
             ("oci.groups", host.groupAdd), ("oci.dns.servers", host.dns), ("oci.dns.search", host.dnsSearch),
             ("oci.dns.options", host.dnsOptions),
         ] where !list.isEmpty { config[key] = list.joined(separator: ",") }
-        let hosts = try host.extraHosts.map(Self.host) + host.links.flatMap { try Self.link($0, peers) }
+        let hosts = try host.extraHosts.map(Self.host) + linked
         if !hosts.isEmpty { config["oci.hosts"] = hosts.joined(separator: ",") }
         config["oci.pid"] = try Self.namespace(host.pidMode, "PID", ["host"], peers)
         config["oci.ipc"] = try Self.namespace(
@@ -41,17 +43,6 @@ struct OptionTranslation {
             throw EngineError(.invalidArgument, "invalid IP address in add-host: \"\(address)\"")
         }
         return "\(text[..<end])=\(address)"
-    }
-
-    /// `container:alias`. Addresses are kept for the life of a container, so the name can be written down now.
-    private static func link(_ text: String, _ peers: [String: InstanceView]) throws -> [String] {
-        let parts = text.split(separator: ":").map(String.init)
-        guard let name = parts.first, let peer = peers[name] else { throw ContainerFinder.missing(text) }
-        guard let address = peer.endpoints.first?.ipv4 else {
-            throw EngineError(.invalidArgument, "Cannot link to a non running container: /\(peer.record.name)")
-        }
-        let alias = parts.last.map { $0.split(separator: "/").last.map(String.init) ?? $0 } ?? peer.record.name
-        return Set([alias, peer.record.name]).sorted().map { "\($0)=\(address)" }
     }
 
     /// The value of a namespace key; nil for the default.
@@ -77,7 +68,7 @@ struct OptionTranslation {
         for mode in [body.host.networkMode, body.host.pidMode, body.host.ipcMode] where mode.hasPrefix("container:") {
             names.insert(String(mode.dropFirst(10)))
         }
-        for text in body.host.links + body.host.volumesFrom {
+        for text in body.host.volumesFrom {
             names.insert(text.split(separator: ":").first.map(String.init) ?? text)
         }
         return names

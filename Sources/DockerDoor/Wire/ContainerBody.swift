@@ -91,13 +91,17 @@ struct EndpointBody: Sendable {
     var ipv4: String?
     var ipv6: String?
     var mac: String?
+    /// `container:alias`.
     var links: [String]
+    /// Options of Docker's bridge driver: kept and shown, without effect.
+    var driverOptions: [String: String]
     /// The network with the highest has the default route.
     var gatewayPriority: Int64?
 
     init(_ fields: Fields) throws {
         aliases = try fields.strings("Aliases")
         links = try fields.strings("Links")
+        driverOptions = try fields.texts("DriverOpts")
         mac = try fields.text("MacAddress")
         gatewayPriority = try fields.amount("GwPriority")
         let addresses = try fields.object("IPAMConfig")
@@ -108,5 +112,6 @@ struct EndpointBody: Sendable {
     init() {
         aliases = []
         links = []
+        driverOptions = [:]
     }
 }

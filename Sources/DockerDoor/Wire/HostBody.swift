@@ -26,6 +26,8 @@ struct HostBody: Sendable {
     var dnsOptions: [String]
     var links: [String]
     var volumesFrom: [String]
+    /// Of volumes that the request makes.
+    var volumeDriver: String?
     var groupAdd: [String]
     var shmSize: Int64?
     var sysctls: [String: String]
@@ -67,6 +69,7 @@ struct HostBody: Sendable {
         dnsOptions = try fields.strings("DnsOptions")
         links = try fields.strings("Links")
         volumesFrom = try fields.strings("VolumesFrom")
+        volumeDriver = try fields.text("VolumeDriver")
         groupAdd = try fields.strings("GroupAdd")
         shmSize = try fields.amount("ShmSize")
         sysctls = try fields.texts("Sysctls")
@@ -103,11 +106,9 @@ struct HostBody: Sendable {
         for key in ["DeviceRequests", "DeviceCgroupRules"] {
             if !fields.json[key].elements.isEmpty { found.append(key) }
         }
-        for key in ["VolumeDriver", "Cgroup", "CgroupParent"] where try fields.text(key) != nil { found.append(key) }
+        for key in ["Cgroup", "CgroupParent"] where try fields.text(key) != nil { found.append(key) }
         if !(try fields.texts("StorageOpt")).isEmpty { found.append("StorageOpt") }
         if let isolation = try fields.text("Isolation"), isolation != "default" { found.append("Isolation") }
-        // The default driver of volumes may be named.
-        if try fields.text("VolumeDriver") == "local" { found.removeAll { $0 == "VolumeDriver" } }
         return found
     }
 }
@@ -188,6 +189,11 @@ struct MountBody: Sendable {
         subpath = try volume.text("Subpath")
         noCopy = try volume.bool("NoCopy")
         let driver = try volume.object("DriverConfig").text("Name")
+        guard try volume.object("DriverConfig").texts("Options").isEmpty else {
+            throw EngineError(
+                .unsupported, "VolumeOptions.DriverConfig.Options are not offered with a mount",
+                hint: "make the volume with docker volume create --opt")
+        }
         guard driver == nil || driver == "local" else {
             throw EngineError(.notFound, "error looking up volume plugin \(driver ?? ""): plugin not found")
         }

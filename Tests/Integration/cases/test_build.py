@@ -58,7 +58,7 @@ CMD ["/bin/sh", "-c", "cat /word; echo $A"]
 def test_what_goes_wrong_is_said(env):
     need(env)
     for name, dockerfile, words in [
-        ("fails", "FROM busybox\nRUN exit 7\n", "exit status 7"),
+        ("fails", "FROM busybox\nRUN exit 7\n", "non-zero code: 7"),
         ("unknown", "FROM busybox\nNOTHING x\n", "NOTHING"),
         ("nobase", "RUN x\n", "no FROM"),
         ("heredoc", "FROM busybox\nRUN <<EOF\ntrue\nEOF\n", "here-document"),
@@ -143,7 +143,24 @@ def test_docker_builds_and_commits(env):
     assert "Successfully built " in built and "Successfully tagged " in built and "Step 1/4 : FROM busybox" in built, built
     assert docker("run", "--rm", "fromdocker:1", "cat", "/x").stdout == "7\n"
     failed = docker("build", str(context(env, "docker2", "FROM busybox\nRUN exit 3\n")), check=False)
-    assert failed.returncode != 0 and "exit status 3" in failed.stderr, failed
+    assert failed.returncode == 3 and "The command '/bin/sh -c exit 3' returned a non-zero code: 3" in failed.stderr, failed
+    # A value that no command uses makes another image, too.
+    valued = str(context(env, "docker5", "FROM busybox\nARG V=none\nENV V=$V\nLABEL v=$V\nCMD env\n"))
+    for value in ("one", "two", "one"):
+        docker("build", "-t", "valued", "--build-arg", f"V={value}", valued)
+        assert f"V={value}\n" in docker("run", "--rm", "valued").stdout, value
+    docker("build", "-t", "valued", valued)
+    assert "V=none\n" in docker("run", "--rm", "valued").stdout
+    docker("rmi", "valued")
+    bare = context(env, "docker3", 'FROM scratch\nLABEL a=b\nCMD ["/box/echo", "bare"]\n')
+    docker("build", "-t", "bare", str(bare))
+    assert docker("image", "inspect", "-f", "{{.RootFS.Layers}} {{.Config.Labels.a}}", "bare").stdout == "[] b\n"
+    docker("create", "--name", "whole", "busybox", "true")
+    docker("cp", "whole:/bin", str(bare))
+    docker("rm", "whole")
+    assert docker("run", "--rm", "-v", f"{bare}/bin:/box", "bare").stdout == "bare\n"
+    docker("build", "-t", "bare", str(context(env, "docker4", "FROM bare\nCOPY Dockerfile /\n")))
+    docker("rmi", "bare")
     docker("run", "-d", "--name", "dc", "busybox", "sleep", "1000")
     docker("exec", "dc", "touch", "/new")
     assert docker("diff", "dc").stdout == "A /new\n"

@@ -91,3 +91,21 @@ def test_swarm_and_plugins(env):
         status, _, body = request(env, "GET", "/v1.50" + path)
         assert status == 503 and "swarm manager" in body["message"], (path, status, body)
     assert request(env, "GET", "/plugins")[2] == []
+
+
+def test_an_image_saved_by_its_id_has_no_names(env):
+    image = docker(env, "images", "-q", "--no-trunc", "busybox").out.split()[0]
+    archive = env.folder / "by-id.tar"
+    docker(env, "save", "-o", archive, image)
+    docker(env, "tag", "busybox", "one/more:name")
+    assert docker(env, "load", "-i", archive).out.startswith("Loaded image ID: sha256:")
+    docker(env, "save", "-o", archive, "one/more:name")
+    assert docker(env, "load", "-i", archive).out == "Loaded image: one/more:name\n"
+    docker(env, "rmi", "one/more:name")
+    docker(env, "run", "--name", "tree", "busybox", "true")
+    docker(env, "export", "-o", archive, "tree")
+    docker(env, "import", "-c", 'CMD ["echo", "imported"]', "-c", "ENV A=b", archive, "imported")
+    assert docker(env, "run", "--rm", "imported").out == "imported\n"
+    docker(env, "rm", "tree")
+    docker(env, "rmi", "imported")
+    assert "<none>" not in docker(env, "images").out

@@ -130,3 +130,92 @@ auth: {{ htpasswd: {{ realm: test, path: {folder}/users }} }}
     finally:
         registry.terminate()
         registry.wait()
+
+
+def test_wait_right_after_the_start(env):
+    """The end of a process is known a little after the process is gone: whoever waits must not be told the state before."""
+    for _ in range(12):
+        container = docker(env, "run", "-d", "busybox", "sh", "-c", "exit 7").out.strip()
+        assert docker(env, "wait", container).out == "7\n"
+        docker(env, "rm", container)
+
+
+def test_rename_while_running(env):
+    docker(env, "network", "create", "named")
+    docker(env, "run", "-d", "--name", "one", "--network", "named", "busybox", "sleep", "1000")
+    docker(env, "rename", "one", "two")
+    assert docker(env, "ps", "--format", "{{.Names}}").out == "two\n"
+    assert docker(env, "run", "--rm", "--network", "named", "busybox", "ping", "-c1", "-W2", "two").code == 0
+    assert docker(env, "run", "--rm", "--network", "named", "busybox", "nslookup", "one", check=False).code != 0
+    docker(env, "run", "-d", "--name", "one", "--network", "named", "busybox", "sleep", "1000")
+    docker(env, "rm", "-f", "one", "two")
+    docker(env, "network", "rm", "named")
+
+
+def test_the_process_of_an_exec(env):
+    docker(env, "run", "-d", "--name", "host", "busybox", "sleep", "1000")
+    _, _, made = request(env, "POST", "/containers/host/exec", {"Cmd": ["sleep", "500"]})
+    request(env, "POST", f"/exec/{made['Id']}/start", {"Detach": True})
+    _, _, shown = request(env, "GET", f"/exec/{made['Id']}/json")
+    assert shown["Running"] and open(f"/proc/{shown['Pid']}/cmdline").read() == "sleep\x00500\x00", shown
+    docker(env, "rm", "-f", "host")
+
+
+def test_copies_of_a_container_at_rest_see_its_volumes(env):
+    folder = env.folder / "copies"
+    folder.mkdir()
+    (folder / "in").write_text("from outside")
+    docker(env, "run", "--name", "rest", "-v", "/vol", "-v", "kept:/deep/kept", "busybox", "sh", "-c", "echo own >/vol/f; echo x >/deep/kept/g")
+    docker(env, "cp", "rest:/vol/f", folder / "f")
+    docker(env, "cp", "rest:/deep", folder / "deep")
+    assert (folder / "f").read_text() == "own\n" and (folder / "deep/kept/g").read_text() == "x\n"
+    docker(env, "cp", folder / "in", "rest:/deep/kept/in")
+    assert docker(env, "run", "--rm", "-v", "kept:/k", "busybox", "sh", "-c", "cat /k/in; stat -c %u /k/in").out == "from outside0\n"
+    docker(env, "create", "--name", "new", "-v", "/fresh", "busybox", "cat", "/fresh/in")
+    docker(env, "cp", folder / "in", "new:/fresh/in")
+    assert docker(env, "start", "-a", "new").out == "from outside"
+    docker(env, "run", "--name", "bound", "-v", f"{folder}:/host:ro", "busybox", "true")
+    assert docker(env, "cp", folder / "in", "bound:/host/other", check=False).code != 0 and not (folder / "other").exists()
+    docker(env, "rm", "-v", "rest", "new", "bound")
+    docker(env, "volume", "rm", "kept")
+
+
+def test_volumes_with_options(env):
+    folder = env.folder / "of-host"
+    folder.mkdir()
+    (folder / "f").write_text("hello")
+    docker(env, "volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={folder}", "bound")
+    docker(env, "volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,uid=5", "memory")
+    out = docker(env, "run", "--name", "user", "-v", "bound:/b", "-v", "memory:/m", "busybox", "sh", "-c", "cat /b/f; stat -c ' %u' /m; df -k /m").out
+    assert out.startswith("hello 5\n") and " 1024 " in out, out
+    mounts = json.loads(docker(env, "inspect", "user").out)[0]["Mounts"]
+    assert sorted((mount["Type"], mount["Name"]) for mount in mounts) == [("volume", "bound"), ("volume", "memory")], mounts
+    assert docker(env, "volume", "rm", "bound", check=False).code != 0, "it is in use"
+    assert json.loads(docker(env, "volume", "inspect", "bound").out)[0]["Options"] == {"type": "none", "o": "bind", "device": str(folder)}
+    docker(env, "rm", "user")
+    docker(env, "volume", "rm", "bound", "memory")
+    assert (folder / "f").exists()
+    assert "not offered" in docker(env, "volume", "create", "-o", "type=nfs", "-o", "o=addr=1.2.3.4", "-o", "device=:/x", check=False).err
+
+
+def test_links(env):
+    docker(env, "run", "-d", "--name", "store", "-e", "WORD=secret", "--expose", "99", "busybox", "sleep", "1000")
+    out = docker(env, "run", "--rm", "--name", "app", "--link", "store:db", "busybox", "sh", "-c", "env; ping -c1 -W2 db").out
+    assert "DB_NAME=/app/db\n" in out and "DB_ENV_WORD=secret\n" in out and "DB_PORT=tcp://" in out and "DB_PORT_99_TCP_PORT=99\n" in out, out
+    docker(env, "rm", "-f", "store")
+    docker(env, "network", "create", "linked")
+    docker(env, "run", "-d", "--name", "store", "--network", "linked", "busybox", "sleep", "1000")
+    out = docker(env, "run", "--rm", "--network", "linked", "--link", "store:db", "busybox", "sh", "-c", "env; ping -c1 -W2 db").out
+    assert "1 packets received" in out and "DB_" not in out, out
+    docker(env, "create", "--name", "early", "--network", "linked", "--link", "not-yet:db", "busybox", "true")
+    links = json.loads(docker(env, "inspect", "early").out)[0]["NetworkSettings"]["Networks"]["linked"]["Links"]
+    assert links == ["not-yet:db"], links
+    docker(env, "rm", "early")
+    docker(env, "rm", "-f", "store")
+    docker(env, "network", "rm", "linked")
+
+
+def test_the_space_that_prune_frees(env):
+    docker(env, "run", "--name", "big", "busybox", "sh", "-c", "dd if=/dev/zero of=/f bs=1M count=3 2>/dev/null")
+    assert "3.1" in docker(env, "ps", "-as", "--format", "{{.Size}}").out
+    assert "3.1" in docker(env, "container", "prune", "-f").out

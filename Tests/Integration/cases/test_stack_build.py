@@ -131,7 +131,7 @@ def test_stack(env):
         assert len(webs()) == 3 and "second" in fetch(env, "127.0.0.1", PORT)
         (folder / "web/Dockerfile").write_text("FROM busybox\nRUN exit 5\n")
         failed = stack("up", "--build", check=False)
-        assert failed.code != 0 and "service 'web'" in failed.err and "exit status 5" in failed.err, failed
+        assert failed.code != 0 and "service 'web'" in failed.err and "non-zero code: 5" in failed.err, failed
         assert len(webs()) == 3
     finally:
         stack("down", "-v", check=False)

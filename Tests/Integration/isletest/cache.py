@@ -11,11 +11,12 @@ FOLDER = pathlib.Path(__file__).resolve().parents[3] / "out/test/fetched"
 SECONDS = 3 * 86400
 
 
-def _fresh(path):
+def fresh(path):
+    """Whether it is there and not too old."""
     return path.exists() and time.time() - path.stat().st_mtime < SECONDS
 
 
-def _put(source, target, copy):
+def put(source, target, copy):
     """Copies `source` to `target` as a whole or not at all."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.new")
@@ -31,13 +32,13 @@ def _put(source, target, copy):
 def base(daemon, name):
     """Gives the daemon the bootstrapped image; the error text if it cannot be had."""
     archive = FOLDER / (name.replace("/", "-") + ".oci.tar")
-    if _fresh(archive):
+    if fresh(archive):
         daemon.isle("image", "import", archive, timeout=300)
         return None
     result = daemon.isle("image", "build-base", name, check=False, timeout=1200)
     if result.code != 0:
         return f"`isle image build-base {name}` failed: {result.err.strip()[-200:]}"
-    _put(name, archive, lambda image, path: daemon.isle("image", "save", image, "-o", path, timeout=300))
+    put(name, archive, lambda image, path: daemon.isle("image", "save", image, "-o", path, timeout=300))
     return None
 
 
@@ -45,13 +46,13 @@ def kernel(daemon):
     """Gives the daemon a kernel for direct boot; the error text if it cannot be had."""
     kept = FOLDER / "kernels"
     store = daemon.state / "kernels"
-    if _fresh(kept):
+    if fresh(kept):
         shutil.copytree(kept, store, symlinks=True, dirs_exist_ok=True)
         return None
     result = daemon.isle("kernel", "fetch", check=False, timeout=1200)
     if result.code != 0:
         return f"`isle kernel fetch` failed: {result.err.strip()[-200:]}"
-    _put(store, kept, lambda source, path: shutil.copytree(source, path, symlinks=True))
+    put(store, kept, lambda source, path: shutil.copytree(source, path, symlinks=True))
     return None
 
 
@@ -61,7 +62,7 @@ def bootable_kernel(kernels):
     `kernels`: a folder of `isle kernel fetch`, which names the package.
     """
     kept = FOLDER / "bootable"
-    if _fresh(kept):
+    if fresh(kept):
         return kept
     package = json.loads(next(pathlib.Path(kernels).glob("*/kernel.json")).read_text())["package"]
     with tempfile.TemporaryDirectory() as work:
@@ -79,5 +80,5 @@ def bootable_kernel(kernels):
             for file in wanted:
                 shutil.copy(file, part / ("vmlinuz" if file.name.startswith("vmlinuz") else file.name))
 
-        _put(None, kept, copy)
+        put(None, kept, copy)
     return kept
