@@ -91,8 +91,9 @@ class BareQEMU:
             while ANSWER not in seen:
                 try:
                     part = port.recv(4096)
-                except TimeoutError:
+                except (TimeoutError, ConnectionResetError):
                     part = b""
                 if not part:
-                    raise Failure("the agent in bare QEMU's guest did not answer")
+                    text = (self.folder / "errors").read_text(errors="replace")
+                    raise Failure(f"the agent in bare QEMU's guest did not answer: {text[-300:]}")
                 seen += part

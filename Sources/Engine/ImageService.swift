@@ -207,6 +207,7 @@ public actor ImageService {
         }
     }
 
+    /// Writes images into one archive at `path`.
     ///
     /// - Parameter namesDigests: images that are named by their digest go with all their names, else without any.
     public func export(

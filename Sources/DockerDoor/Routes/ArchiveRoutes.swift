@@ -91,21 +91,30 @@ struct ArchiveRoutes: Sendable {
             let facts = try await facts(lease.tree, "/", view.record.name)
             await door.tell("export", view)
             return stream(
-                call, [.contentType: "application/octet-stream"], lease, view.record.name, "/", as: "", facts)
+                call, [.contentType: "application/octet-stream"], lease, view.record.name, "/", as: "", facts,
+                bare: mountPoints(view))
         } catch {
             await instances.returnFiles(lease, view.record.name)
             throw error
         }
     }
 
+    /// What is mounted is not the container's own: volumes and folders of the host, and what the kernel shows.
+    private func mountPoints(_ view: InstanceView) -> Set<[GuestPath]> {
+        let disks = view.expanded.devices.values.filter { $0["type"] == "disk" }.compactMap { $0["path"] }
+        return Set((disks.filter { $0 != "/" } + ["/proc", "/sys", "/dev"]).map { GuestPath($0).names })
+    }
+
     private func stream(
         _ call: DockerCall, _ fields: HTTPFields, _ lease: FileLease, _ name: String, _ path: String, as base: String,
-        _ facts: FileFacts
+        _ facts: FileFacts, bare: Set<[GuestPath]> = []
     ) -> Response {
         let instances = instances
         var response = DockerReply.stream(call, "application/x-tar") { writer in
             do {
-                try await FileArchive(tree: lease.tree).write(path, as: base, facts) { try await writer.write($0) }
+                try await FileArchive(tree: lease.tree, bare: bare).write(path, as: base, facts) {
+                    try await writer.write($0)
+                }
             } catch {
                 await instances.returnFiles(lease, name)
                 throw error

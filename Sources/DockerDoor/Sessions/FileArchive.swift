@@ -8,6 +8,8 @@ import NIOCore
 /// Files of an instance as a tar archive, in both directions. Every path is resolved by the tree, below its root.
 struct FileArchive {
     let tree: any FileTree
+    /// Folders, by the names on the way to them, that are written without what is in them.
+    var bare: Set<[GuestPath]> = []
     /// Bytes that are read or written at a time.
     private static let piece = 1 << 18
     /// A member of at most this many bytes is not put aside on its way in.
@@ -63,6 +65,7 @@ struct FileArchive {
         case .directory:
             entry.kind = .directory
             if !name.bytes.isEmpty { try writer.add(entry) }
+            guard !bare.contains(path.names) else { break }
             let children = try await tree.list(path).sorted { $0.name.text < $1.name.text }
             for child in children {
                 let inner = name.bytes.isEmpty ? child.name : name.appending(child.name)

@@ -7,6 +7,7 @@ import time
 
 from isletest.docker import docker, request
 from isletest.runner import Skip
+from isletest.waiting import until
 
 REGISTRY = """
 version: 0.1
@@ -109,3 +110,23 @@ def test_an_image_saved_by_its_id_has_no_names(env):
     docker(env, "rm", "tree")
     docker(env, "rmi", "imported")
     assert "<none>" not in docker(env, "images").out
+
+
+def test_an_export_holds_no_volumes(env):
+    """Neither at rest nor while it runs; what it shows of the kernel is not there either."""
+    archive = env.folder / "export.tar"
+    docker(env, "run", "-d", "--name", "tree", "-v", "exported:/data", "busybox", "sh", "-c",
+           "echo in a volume > /data/file; echo its own > /own; sleep 600")
+    try:
+        until(lambda: docker(env, "exec", "tree", "cat", "/own", check=False).out == "its own\n")
+        for state in ("running", "at rest"):
+            docker(env, "export", "-o", archive, "tree")
+            with tarfile.open(archive) as tar:
+                names = {name.strip("/") for name in tar.getnames()}
+            assert {"own", "data", "bin/busybox"} <= names, (state, sorted(names)[:40])
+            assert not [name for name in names if name.startswith(("data/", "proc/", "sys/", "dev/"))], state
+            docker(env, "stop", "-t", "0", "tree")
+        assert docker(env, "cp", "tree:/data/file", "-").out != ""
+    finally:
+        docker(env, "rm", "-f", "tree")
+        docker(env, "volume", "rm", "exported")

@@ -3,16 +3,9 @@ import json
 import re
 import subprocess
 import sys
-import time
 
+from isletest.waiting import until
 from test_lxc_access import Lxc
-
-
-def until(check, seconds=15):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.2)
 
 
 def test_networks(env):
