@@ -30,8 +30,10 @@ class BareQEMU:
         self.inside = pathlib.Path(f"/proc/{found[0]}/root")
         line = pathlib.Path(f"/proc/{found[0]}/cmdline").read_bytes().decode().split("\0")[:-1]
         self.base = None
+        # The machine is given its tap open; here QEMU opens one by its name.
         self.command = [re.sub(r"/(?:m|boot|disk)/[a-z]+", lambda match: self.outside(match.group()),
-                               re.sub(r"ifname=[^,]*", f"ifname={self.tap}", argument)) for argument in line]
+                               re.sub(r"^(tap,.*)fd=\d+", rf"\1ifname={self.tap},script=no,downscript=no", argument))
+                        for argument in line]
 
     def outside(self, path):
         """A file for what the machine sees as `path`."""
