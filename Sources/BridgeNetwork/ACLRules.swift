@@ -1,8 +1,8 @@
 import DriverKit
 import Model
 
-/// A network's ACLs as nft(8) rules. Values come from parsed addresses and numbers alone, so that nothing else can get
-/// into the ruleset.
+/// A network's ACLs as nft(8) rules. Values come from parsed addresses, numbers and the checked names of bridge and ACLs
+/// alone, so that nothing else can get into the ruleset.
 ///
 /// What drops comes before what rejects, that before what allows, and what the network does with the rest last,
 /// whatever the order in which the rules were written: as LXD has it.
@@ -93,10 +93,7 @@ struct ACLRules {
             let name = rule.transport == .tcp ? "tcp" : "udp"
             var text = ""
             for (field, ports) in [("sport", rule.sourcePorts), ("dport", rule.destinationPorts)] where !ports.isEmpty {
-                let set = Self.merged(ports).map {
-                    $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
-                }
-                text += "\(name) \(field) { \(set.joined(separator: ", ")) } "
+                text += "\(name) \(field) { \(Self.merged(ports).map(\.portText).joined(separator: ", ")) } "
             }
             return text.isEmpty ? "meta l4proto \(name) " : text
         case .icmp4?, .icmp6?:

@@ -12,10 +12,7 @@ enum ForwardRules {
                 guard let target = IPAddress(port.targetAddress), target.family == listen.family else { return [] }
                 let head = "\(ip) daddr \(listen) \(port.transport.rawValue) dport"
                 guard let first = port.target, first != port.listen.lowerBound else {
-                    let ports =
-                        port.listen.count == 1
-                        ? "\(port.listen.lowerBound)" : "\(port.listen.lowerBound)-\(port.listen.upperBound)"
-                    return ["\(head) \(ports) dnat \(ip) to \(target)"]
+                    return ["\(head) \(port.listen.portText) dnat \(ip) to \(target)"]
                 }
                 return port.listen.map { number in
                     let inside = Int(first) + Int(number - port.listen.lowerBound)

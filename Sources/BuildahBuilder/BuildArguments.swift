@@ -10,7 +10,7 @@ enum BuildArguments {
         guard !words.isEmpty else { return false }
         var isContinued = false
         var isCovered = false
-        for line in text.split(separator: "\n") {
+        for line in text.split(whereSeparator: \.isNewline) {
             let trimmed = line.drop { $0 == " " || $0 == "\t" }
             if trimmed.hasPrefix("#") { continue }
             if !isContinued {

@@ -66,18 +66,22 @@ public actor NetworkService {
         try Names.checkResource(wanted.name, "network")
         try unreadable.refuse(wanted.name)
         let network = try await completed(wanted)
-        guard networks[network.name] == nil else {
-            throw EngineError(.alreadyExists, "network \(Names.quoted(network.name)) exists already")
-        }
-        guard (1...15).contains(network.bridge.utf8.count),
-            !networks.values.contains(where: { $0.bridge == network.bridge })
-        else { throw EngineError(.invalidArgument, "bridge name \(Names.quoted(network.bridge)) is too long or taken") }
-        try checkSubnet(network)
+        // One after the other, so that of two with the same name, bridge or subnet one is refused.
         try await lock.withLock(Self.aclLock) {
+            guard networks[network.name] == nil else {
+                throw EngineError(.alreadyExists, "network \(Names.quoted(network.name)) exists already")
+            }
+            guard (1...15).contains(network.bridge.utf8.count),
+                !networks.values.contains(where: { $0.bridge == network.bridge })
+            else {
+                throw EngineError(
+                    .invalidArgument, "bridge name \(Names.quoted(network.bridge)) is too long or taken")
+            }
+            try checkSubnet(network)
             try checkSecurity(network)
             try await parts.store.saveNetwork(network, name: network.name)
+            networks[network.name] = network
         }
-        networks[network.name] = network
         parts.events.lifecycle("network-created", "/1.0/networks/\(network.name)")
     }
 
@@ -296,10 +300,18 @@ public actor NetworkService {
     private func adopt(_ endpoints: [NetworkEndpoint]) async throws {
         for endpoint in endpoints { connected[endpoint.network, default: []].insert(endpoint) }
         var used: [NetworkSpec] = []
+        // What is on a network of which not everything can be read stays as it is, and keeps nothing from the others.
+        var keepsOthers = !unreadable.names.isEmpty
         for network in networks.values where connected[network.name]?.isEmpty == false {
-            used.append(try withACLs(network))
+            do { used.append(try withACLs(network)) } catch {
+                keepsOthers = true
+                parts.logger.error(
+                    "a network is left as it is", metadata: ["network": "\(network.name)", "error": "\(error)"])
+            }
         }
-        try await parts.network.adopt(used, endpoints: endpoints, keepsOthers: !unreadable.names.isEmpty)
+        let known = Set(used.map(\.name))
+        try await parts.network.adopt(
+            used, endpoints: endpoints.filter { known.contains($0.network) }, keepsOthers: keepsOthers)
         for network in used {
             try await parts.network.up(network)
             isUp.insert(network.name)

@@ -65,6 +65,38 @@ import Testing
         }
     }
 
+    /// One network whose record, and one whose ACL cannot be read: the third is taken over, those two are left alone.
+    @Test func networksThatCanBeReadAreTakenOver() async throws {
+        try await EngineFixture.run { fixture in
+            let networks = fixture.engine.networks
+            try await networks.create(NetworkACL(name: "web"))
+            var walled = NetworkSpec(name: "walled", bridge: "net1", ipv4: "10.78.0.1/24", ipv6: nil)
+            walled.security = NetworkSecurity(acls: ["web"])
+            try await networks.create(walled)
+            try await networks.create(NetworkSpec(name: "lost", bridge: "net2", ipv4: "10.79.0.1/24", ipv6: nil))
+            for (name, network) in [("a", nil), ("b", "walled"), ("c", "lost")] {
+                try await fixture.create(name)
+                if let network {
+                    _ = try await fixture.instances.update(
+                        name, UpdateRequest(devices: ["eth0": ["type": "nic", "network": network, "name": "eth0"]]))
+                }
+                try await fixture.instances.start(name)
+            }
+            let standard = try #require(try await fixture.instances.get("a").endpoints.first).network
+            try damage(
+                fixture.layout.database, "UPDATE document SET document = '\(Self.broken)' WHERE name = 'web'")
+            try damage(
+                fixture.layout.database, "UPDATE network SET document = '\(Self.broken)' WHERE name = 'lost'")
+            let next = fixture.successor()
+            try await next.start()
+            #expect(await next.networks.isUp(standard))
+            #expect(await !next.networks.isUp("walled"))
+            #expect(fixture.network.connected.map(\.network) == [standard])
+            for name in ["a", "b", "c"] { #expect(try await next.instances.get(name).status == .running, "\(name)") }
+            await next.shutdown()
+        }
+    }
+
     /// What it holds would otherwise be removed with the pool that could not be stored.
     @Test func aPoolThatCannotBeReadIsNotMadeAnew() async throws {
         try await EngineFixture.run { fixture in

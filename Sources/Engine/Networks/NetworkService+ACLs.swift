@@ -109,7 +109,7 @@ extension NetworkService {
         return network
     }
 
-    /// No network has this name.
+    /// Held while ACLs change, and what names them. No network has this name.
     static let aclLock = "/acl"
 
     private func applyACL(_ name: String) async throws {

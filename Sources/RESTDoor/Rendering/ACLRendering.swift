@@ -30,14 +30,10 @@ extension API.NetworkACLRule {
         source = rule.source.joined(separator: ",")
         destination = rule.destination.joined(separator: ",")
         `protocol` = rule.transport?.rawValue ?? ""
-        sourcePort = Self.text(rule.sourcePorts)
-        destinationPort = Self.text(rule.destinationPorts)
+        sourcePort = rule.sourcePorts.map(\.portText).joined(separator: ",")
+        destinationPort = rule.destinationPorts.map(\.portText).joined(separator: ",")
         icmpType = rule.icmpType.map { "\($0)" } ?? ""
         icmpCode = rule.icmpCode.map { "\($0)" } ?? ""
-    }
-
-    private static func text(_ ports: [ClosedRange<UInt16>]) -> String {
-        ports.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: ",")
     }
 }
 

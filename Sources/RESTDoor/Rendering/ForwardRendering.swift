@@ -13,16 +13,13 @@ extension API.NetworkForward {
             var rendered = API.NetworkForwardPort()
             rendered.description = port.description
             rendered.protocol = port.transport.rawValue
-            rendered.listenPort = Self.text(Int(port.listen.lowerBound), port.listen.count)
-            rendered.targetPort = port.target.map { Self.text(Int($0), port.listen.count) } ?? ""
+            rendered.listenPort = port.listen.portText
+            // The engine has checked that the last one is a port too.
+            rendered.targetPort = port.target.map { ($0...$0 + UInt16(port.listen.count - 1)).portText } ?? ""
             rendered.targetAddress = port.targetAddress
             return rendered
         }
         location = "none"
-    }
-
-    private static func text(_ first: Int, _ count: Int) -> String {
-        count == 1 ? "\(first)" : "\(first)-\(first + count - 1)"
     }
 
     /// What a PUT may change, for the ETag.

@@ -3,11 +3,11 @@ import Glibc
 import Model
 import WireTypes
 
-/// A network interface of the host that Isle does not manage.
+/// A network interface of the host, of Isle or of others.
 struct HostInterface: Sendable {
     let name: String
 
-    /// Those of the daemon's network namespace, but for ends of instances' connections.
+    /// Those of the daemon's network namespace that Isle does not manage, but for ends of instances' connections.
     ///
     /// - Parameter managed: names of the bridges of managed networks.
     static func all(besides managed: Set<String>) -> [HostInterface] {
