@@ -12,6 +12,8 @@ extension BridgeNetwork {
         func attempt(_ resource: String, _ body: () throws -> Void) {
             do { try body() } catch { failures.append(Self.engineError(error, resource)) }
         }
+        attempt("interfaces of earlier runs") { try adoptDirect(endpoints, keepsOthers: keepsOthers) }
+        let endpoints = endpoints.filter { $0.direct == nil && !$0.network.isEmpty }
         let wanted = Set(specs.map(\.bridge))
         if !keepsOthers { attempt("networks of earlier runs") { try removeUnwanted(wanted) } }
         let links = try session().links()

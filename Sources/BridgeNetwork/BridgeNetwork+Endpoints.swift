@@ -8,7 +8,8 @@ import Netlink
 import Nftables
 
 extension BridgeNetwork {
-    public func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) throws {
+    public func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {
+        if let direct = endpoint.direct { return try await connectDirect(endpoint, direct, namespace: namespace) }
         try attach(endpoint) { network, checked, previous in
             let connection = VethConnection(endpoint: checked, network: network, namespace: namespace)
             do {
@@ -40,7 +41,8 @@ extension BridgeNetwork {
         return nil
     }
 
-    public func tap(_ endpoint: NetworkEndpoint, owner: UInt32) throws -> String {
+    public func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String {
+        if let direct = endpoint.direct { return try await tapDirect(endpoint, direct, owner: owner) }
         try attach(endpoint) { network, checked, _ in
             let name = HostLink.randomName()
             try TapDevice.make(name, owner: owner)
@@ -65,6 +67,11 @@ extension BridgeNetwork {
     }
 
     public func disconnect(_ endpoint: NetworkEndpoint) throws {
+        if endpoint.direct != nil {
+            do { return try detachDirect(EndpointKey(endpoint), from: nil) } catch {
+                throw Self.engineError(error, "nic \(endpoint.device) of instance \(endpoint.hostname)")
+            }
+        }
         ready.remove(EndpointKey(endpoint))
         guard let attachment = attachments.removeValue(forKey: EndpointKey(endpoint)) else { return }
         sweeper.retire(attachment.link)
@@ -90,15 +97,29 @@ extension BridgeNetwork {
     }
 
     public func counters(_ endpoint: NetworkEndpoint) throws -> NetworkCounters? {
-        guard let link = attachments[EndpointKey(endpoint)]?.link,
-            let found = try session().link(named: link.name), let statistics = found.statistics
-        else { return nil }
-        // What the host's end sends is what the guest receives.
-        return NetworkCounters(
-            bytesReceived: Int64(clamping: statistics.bytesSent), bytesSent: Int64(clamping: statistics.bytesReceived),
-            packetsReceived: Int64(clamping: statistics.packetsSent),
-            packetsSent: Int64(clamping: statistics.packetsReceived))
+        guard let name = hostLink(EndpointKey(endpoint)), let found = try session().link(named: name) else {
+            return nil
+        }
+        return NetworkCounters(hostSide: found)
     }
+
+    public func links(of endpoints: [NetworkEndpoint]) throws -> [NetworkEndpoint: HostEnd] {
+        let names = endpoints.compactMap { endpoint in hostLink(EndpointKey(endpoint)).map { (endpoint, $0) } }
+        var links: [String: Link] = [:]
+        if names.count > 3 {
+            for link in try session().links(withStatistics: true) { links[link.name] = link }
+        } else {
+            for (_, name) in names { links[name] = try session().link(named: name) }
+        }
+        var ends: [NetworkEndpoint: HostEnd] = [:]
+        for (endpoint, name) in names {
+            guard let link = links[name], let counters = NetworkCounters(hostSide: link) else { continue }
+            ends[endpoint] = HostEnd(name: name, mtu: Int(link.mtu), counters: counters)
+        }
+        return ends
+    }
+
+    private func hostLink(_ key: EndpointKey) -> String? { attachments[key]?.link.name ?? directs[key]?.link }
 
     public func leases(_ network: NetworkSpec) throws -> [NetworkLease] {
         guard let folder = networks[network.name]?.folder else { return [] }
@@ -245,5 +266,20 @@ extension PublishedPort {
     /// Whether both occupy the same port of the host, wherever they lead.
     func isBoundLike(_ other: PublishedPort) -> Bool {
         transport == other.transport && hostAddress == other.hostAddress && hostPort == other.hostPort
+    }
+}
+
+extension NetworkCounters {
+    /// What the host's end sends is what the guest receives. A macvtap is the guest's own end.
+    init?(hostSide link: Link) {
+        guard let statistics = link.statistics else { return nil }
+        let isGuestsOwn = link.kind == "macvtap"
+        let (bytesIn, bytesOut) = (statistics.bytesReceived, statistics.bytesSent)
+        let (packetsIn, packetsOut) = (statistics.packetsReceived, statistics.packetsSent)
+        self.init(
+            bytesReceived: Int64(clamping: isGuestsOwn ? bytesIn : bytesOut),
+            bytesSent: Int64(clamping: isGuestsOwn ? bytesOut : bytesIn),
+            packetsReceived: Int64(clamping: isGuestsOwn ? packetsIn : packetsOut),
+            packetsSent: Int64(clamping: isGuestsOwn ? packetsOut : packetsIn))
     }
 }

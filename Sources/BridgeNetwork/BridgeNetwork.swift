@@ -65,6 +65,8 @@ public actor BridgeNetwork: NetworkDriver {
     private var openNftables: Nftables?
     var networks: [String: Network] = [:]
     var attachments: [EndpointKey: Attachment] = [:]
+    /// Endpoints that are connected without a network.
+    var directs: [EndpointKey: DirectRecord] = [:]
     /// What the files of foreign names hold, by network and file.
     var foreign: [String: [String: String]] = [:]
     /// Endpoints that connections to shared ports may lead to.

@@ -21,6 +21,13 @@ enum KernelSetting {
         }
     }
 
+    /// In the namespace of an instance that is configured from outside its own root rules: low ports and ping need no
+    /// privilege (as Docker has it).
+    static func openToInstance() {
+        tryWrite("ipv4/ip_unprivileged_port_start", "0")
+        tryWrite("ipv4/ping_group_range", "0 65535")
+    }
+
     /// The errno, 0 on success.
     @discardableResult
     static func tryWrite(_ path: String, _ value: String) -> Int32 {

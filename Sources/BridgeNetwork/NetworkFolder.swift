@@ -9,6 +9,8 @@ import Model
 struct NetworkFolder: Sendable {
     let path: String
 
+    init(path: String) { self.path = path }
+
     init(runDirectory: String, bridge: String) { path = Self.parent(runDirectory) + "/" + bridge }
 
     static func parent(_ runDirectory: String) -> String { runDirectory + "/networks" }
@@ -108,7 +110,7 @@ struct NetworkFolder: Sendable {
         return nil
     }
 
-    private func mkdirs(_ folder: String) throws {
+    func mkdirs(_ folder: String) throws {
         var current = ""
         for part in folder.split(separator: "/") {
             current += "/" + part

@@ -31,7 +31,7 @@ struct VethConnection {
             }
             if let inside {
                 try configure(inside)
-                try awaitRunning(name, session)
+                try Self.awaitRunning(name, session)
             }
             // Addresses and links are used again: what host and bridge remember of the last user must not count.
             try session.perform(
@@ -56,9 +56,7 @@ struct VethConnection {
             KernelSetting.tryWrite("ipv6/conf/default/accept_dad", "0")
             KernelSetting.tryWrite("ipv6/conf/default/disable_ipv6", hasIPv6 ? "0" : "1")
             KernelSetting.tryWrite("ipv4/conf/default/arp_notify", "1")
-            // Inside, the instance's own root rules: low ports and ping need no privilege (as Docker has it).
-            KernelSetting.tryWrite("ipv4/ip_unprivileged_port_start", "0")
-            KernelSetting.tryWrite("ipv4/ping_group_range", "0 65535")
+            KernelSetting.openToInstance()
             return try NetlinkSocket()
         }
         return NetlinkSession(socket)
@@ -82,12 +80,12 @@ struct VethConnection {
             requests.append(.defaultRoute(through: gateway, link: index))
         }
         try inside.perform(requests)
-        try awaitRunning(endpoint.endpoint.device, inside)
+        try Self.awaitRunning(endpoint.endpoint.device, inside)
     }
 
     /// The kernel notices in the background that both ends are up, and until then loses the first packets, which
     /// would be sent again only after a second. From 6.14 on it catches up when it is asked.
-    private func awaitRunning(_ name: String, _ session: NetlinkSession) throws {
+    static func awaitRunning(_ name: String, _ session: NetlinkSession) throws {
         for _ in 0..<100 {
             if try session.link(named: name)?.isRunning != false { return }
             usleep(500)

@@ -165,10 +165,14 @@ public final class BtrfsPool: StoragePool {
         let own = path(root)
         let isDisk = access("\(own)/upper", F_OK) != 0
         let written = isDisk ? "\(own)/disk.qcow2" : "\(own)/upper"
-        return RootFiles(
+        var files = RootFiles(
             frozen: try frozen(of: own).map { "\(own)/frozen/\($0)" },
             written: access(written, F_OK) == 0 ? written : nil,
             base: ["raw", "qcow2"].map { "\(own)/base.\($0)" }.first { access($0, F_OK) == 0 }, isDisk: isDisk)
+        if isDisk {
+            files.companions = RootFiles.companionNames.map { "\(own)/\($0)" }.filter { access($0, F_OK) == 0 }
+        }
+        return files
     }
 
     public func adopt(_ roots: [(source: RootName, copy: RootName)], from other: any StoragePool) async throws {
@@ -207,6 +211,9 @@ public final class BtrfsPool: StoragePool {
             try await TreeCopy.copy(copies[part] ?? part, to: "\(target)/frozen/\(index)")
         }
         if let base = files.base { try await TreeCopy.copy(base, to: "\(target)/\(TreeCopy.name(of: base))") }
+        for beside in files.companions {
+            try await TreeCopy.copy(beside, to: "\(target)/\(TreeCopy.name(of: beside))")
+        }
         if let written = files.written {
             try await TreeCopy.copy(written, to: "\(target)/\(files.isDisk ? "disk.qcow2" : "upper")")
         }

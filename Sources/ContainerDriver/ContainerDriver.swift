@@ -131,7 +131,11 @@ public final class ContainerDriver: InstanceDriver {
         try await preparation.makeWorkingDirectory(SpecGenerator.workingDirectory(plan.process.workingDirectory))
         if plan.kind == .system {
             let guestResolves =
-                if case .endpoints(let all) = plan.network { all.contains(where: \.configuredByGuest) } else { false }
+                if case .endpoints(let all) = plan.network {
+                    all.contains { $0.configuredByGuest || $0.direct != nil }
+                } else {
+                    false
+                }
             try await preparation.writeSystemFiles(Self.networkFiles(plan), replacesResolver: !guestResolves)
         }
         let options = plan.options

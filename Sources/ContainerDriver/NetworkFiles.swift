@@ -84,7 +84,10 @@ struct NetworkFiles: Sendable, Hashable {
         var servers: [String] = []
         var domains: [String] = []
         for endpoint in endpoints {
-            let own = endpoint.dns.isEmpty ? [endpoint.gateway4, endpoint.gateway6].compactMap { $0 } : endpoint.dns
+            // The host is no name server on interfaces that are on no network of ours.
+            let own =
+                endpoint.dns.isEmpty && endpoint.direct == nil
+                ? [endpoint.gateway4, endpoint.gateway6].compactMap { $0 } : endpoint.dns
             for server in own where !servers.contains(server) { servers.append(server) }
             for domain in endpoint.searchDomains where !domains.contains(domain) { domains.append(domain) }
         }

@@ -32,6 +32,8 @@ public struct LaunchPlan: Sendable {
     public var options = ContainerOptions()
     /// For machines: disks besides the root.
     public var disks: [MachineDisk]
+    /// For machines: names of the devices that are a TPM; their state is kept beside the disk, and goes with it.
+    public var tpms: [String] = []
     /// A file that `StateFacet.save` wrote: the first process goes on from there. Nil boots.
     public var savedState: String?
 

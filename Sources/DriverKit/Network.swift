@@ -59,7 +59,7 @@ extension NetworkSpec {
     }
 }
 
-/// One interface of one instance on a managed network. The engine chooses the addresses; the driver applies them.
+/// One interface of one instance. The engine chooses the addresses; the driver applies them.
 public struct NetworkEndpoint: Sendable, Hashable, Codable {
     public var instance: InstanceID
     /// The instance's name: what others resolve.
@@ -89,6 +89,8 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
     public var searchDomains: [String]
     /// Whether the instance's default routes lead through this interface.
     public var hasDefaultRoute = true
+    /// It is on no managed network (`network` is empty) but connected so.
+    public var direct: DirectLink?
 
     public init(
         instance: InstanceID, hostname: String, aliases: [String] = [], network: String, device: String,
@@ -139,7 +141,7 @@ public struct PortMapping: Sendable, Hashable, Codable {
     }
 }
 
-/// Connects instances to managed networks.
+/// Connects instances to managed networks, and to the host otherwise (`NetworkEndpoint.direct`).
 ///
 /// `up` makes a network exist on the host and is called before its first endpoint; `down` takes it away after the
 /// last. Both may be called again at any time and bring the host to the wanted state from whatever it is in, so
@@ -152,10 +154,15 @@ public protocol NetworkDriver: Sendable {
     func down(_ network: NetworkSpec) async throws
     /// Puts an interface into the network namespace `namespace` and, unless the guest does, configures it.
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws
-    /// Makes a tap interface on the bridge that the user id `owner` may open, and gives its name.
+    /// Makes a tap interface on the bridge that the user id `owner` may open, and gives its name; or, where frames are
+    /// taken from a device file, which root alone may open, that file's absolute path.
     func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String
     /// Takes link, names, reservation and ports of the endpoint away; no error if there is nothing.
     func disconnect(_ endpoint: NetworkEndpoint) async throws
+    /// `disconnect` for an instance that goes on in `namespace`: afterwards the interface is not in it any more.
+    func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) async throws
+    /// Every interface of a network namespace, with what it has got by itself.
+    func interfaces(in namespace: OwnedDescriptor) async throws -> [GuestInterface]
     /// Gives a connected endpoint the names that it has now; link, addresses and ports stay. No error if it is not
     /// connected.
     func rename(_ endpoint: NetworkEndpoint) async throws
@@ -171,6 +178,8 @@ public protocol NetworkDriver: Sendable {
     func adopt(_ networks: [NetworkSpec], endpoints: [NetworkEndpoint], keepsOthers: Bool) async throws
     /// Bytes and packets of the endpoint as the guest sees them; nil if it is not connected.
     func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters?
+    /// The host's ends of those of the endpoints that have one and are connected.
+    func links(of endpoints: [NetworkEndpoint]) async throws -> [NetworkEndpoint: HostEnd]
     /// Addresses that clients of the DHCP service hold now, by MAC.
     func leases(_ network: NetworkSpec) async throws -> [NetworkLease]
 }
@@ -186,6 +195,20 @@ public struct NetworkCounters: Sendable, Hashable, Codable {
         self.bytesSent = bytesSent
         self.packetsReceived = packetsReceived
         self.packetsSent = packetsSent
+    }
+}
+
+/// The host's end of a connected endpoint.
+public struct HostEnd: Sendable, Hashable {
+    /// Name of the interface.
+    public var name: String
+    public var mtu: Int
+    /// From the guest's side.
+    public var counters: NetworkCounters
+    public init(name: String, mtu: Int, counters: NetworkCounters) {
+        self.name = name
+        self.mtu = mtu
+        self.counters = counters
     }
 }
 

@@ -34,6 +34,12 @@ public struct RootFiles: Sendable, Hashable {
     /// What the lowest disk lies over: `base.raw` or `base.qcow2`.
     public var base: String?
     public var isDisk: Bool
+    /// Files and folders beside a disk that go where it goes, those of `companionNames` that there are.
+    public var companions: [String] = []
+    /// Settings of a machine's firmware and the state of its TPM.
+    public static let companionNames = ["uefi-vars.fd", "uefi-vars-secure.fd", tpm]
+    /// The only one that is a folder.
+    public static let tpm = "tpm"
 
     public init(frozen: [String], written: String?, base: String?, isDisk: Bool) {
         self.frozen = frozen

@@ -110,6 +110,16 @@ enum AddressChooser {
         return result
     }
 
+    /// Of an interface on no network: only its hardware address is kept.
+    static func choose(
+        instance: InstanceID, direct nic: Devices.Nic, previous: AddressReservation?
+    ) -> AddressReservation {
+        let kept = previous?.mac.isEmpty == false ? previous?.mac : nil
+        return AddressReservation(
+            instance: instance, device: nic.device, network: "", mac: nic.mac?.lowercased() ?? kept ?? randomMAC(),
+            ipv4: nil, ipv6: nil)
+    }
+
     /// A locally usable address in the range that virtual machines commonly have.
     private static func randomMAC() -> String {
         let tail = UInt32.random(in: 0...0xff_ffff)

@@ -50,6 +50,11 @@ extension Devices {
 
     /// Refuses what only machines can have.
     func check(kind: InstanceKind) throws {
+        if kind != .machine, let device = tpms.first {
+            throw EngineError(
+                .unsupported, "tpm device \(Names.quoted(device)) cannot be had by a \(kind.rawValue)",
+                hint: "machines have TPMs; a device file of the host can be had with the type unix-char")
+        }
         guard kind != .machine, let device = (attached.map(\.device) + seeds).sorted().first else { return }
         throw EngineError(
             .invalidArgument, "disk device \(Names.quoted(device)) has no 'path', which only a machine's may lack",

@@ -68,6 +68,22 @@ extension Devices {
         return UInt32(word.dropFirst("nr_inodes=".count)) != nil
     }
 
+    /// LXD's tpm: of machines, without keys; those of containers have a `path` and need a proxy of the host's kernel.
+    mutating func addTPM(_ reader: inout KeyReader) throws {
+        guard reader.take("path") == nil else {
+            throw EngineError(
+                .unsupported,
+                "tpm device \(Names.quoted(reader.device)) with a 'path' is for containers, and not offered",
+                hint: "leave 'path' out for a machine")
+        }
+        guard tpms.isEmpty else {
+            throw EngineError(
+                .invalidArgument,
+                "device \(Names.quoted(reader.device)): a machine can have one TPM, and has \(tpms[0])")
+        }
+        tpms.append(reader.device)
+    }
+
     /// LXD's unix-char and unix-block, with Isle's key `permissions`: `r`, `w` and `m` as of a control group.
     mutating func addNode(_ reader: inout KeyReader, isBlock: Bool) throws {
         let source = reader.take("source")

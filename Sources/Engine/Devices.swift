@@ -15,6 +15,8 @@ struct Devices: Sendable {
         var aliases: [String] = []
         /// The nic with the highest has the default route.
         var gatewayPriority = 0
+        /// On no network (`network` is empty), but connected so.
+        var direct: DirectLink?
     }
 
     struct Disk: Sendable, Hashable {
@@ -75,6 +77,8 @@ struct Devices: Sendable {
     var rootPriority: Int?
     /// Connections that a process passes on, with their devices.
     var forwards: [(device: String, spec: ForwardSpec)] = []
+    /// Devices that are a TPM, in order.
+    var tpms: [String] = []
     /// Bytes (`size` of the root disk); nil if not stated.
     var rootSize: Int64?
     /// The pool that the root disk names.
@@ -97,6 +101,7 @@ struct Devices: Sendable {
             case "unix-char": try addNode(&reader, isBlock: false)
             case "unix-block": try addNode(&reader, isBlock: true)
             case "usb", "gpu": hardware[name] = try HardwareQuery(&reader, isUSB: keys["type"] == "usb")
+            case "tpm": try addTPM(&reader)
             case let type? where Self.refused[type] != nil:
                 throw EngineError(
                     .unsupported,
@@ -104,7 +109,7 @@ struct Devices: Sendable {
             case let type?:
                 throw EngineError(
                     .unsupported, "device \(Names.quoted(name)) has the type \(Names.quoted(type)), which is not known",
-                    hint: "types: nic, disk, proxy, unix-char, unix-block, usb, gpu, none")
+                    hint: "types: nic, disk, proxy, unix-char, unix-block, usb, gpu, tpm, none")
             case nil:
                 throw EngineError(
                     .invalidArgument, "device \(Names.quoted(name)) has no type",
@@ -124,59 +129,10 @@ struct Devices: Sendable {
 
     /// Types that LXD has and Isle does not, with the reason.
     private static let refused = [
-        "tpm": "there is no emulator of a TPM here", "infiniband": "there is no driver for it",
+        "infiniband": "there is no driver for it",
         "pci": "machines are given no hardware of the host",
         "unix-hotplug": "name the file with unix-char or unix-block",
     ]
-
-    private mutating func addNic(_ reader: inout KeyReader) throws {
-        if let type = reader.take("nictype") {
-            guard ["host", "bridged", "instance"].contains(type) else {
-                throw reader.error("nictype", type, "'bridged' on a managed network, 'host', or 'instance'")
-            }
-            if type == "instance" {
-                guard let other = reader.take("parent") else {
-                    throw EngineError(
-                        .invalidArgument, "nic device \(Names.quoted(reader.device)) names no instance as 'parent'")
-                }
-                sharedNetwork = other
-                _ = reader.take("name")
-                return
-            }
-            if type == "host" {
-                hostNetwork = true
-                _ = reader.take("name")
-                return
-            }
-        }
-        let interface = reader.take("name") ?? reader.device
-        guard (1...15).contains(interface.utf8.count), !interface.contains("/"), interface != ".", interface != "..",
-            interface.utf8.allSatisfy({ $0 > 32 && $0 < 127 })
-        else { throw reader.error("name", interface, "an interface name of 1 to 15 characters") }
-        guard let network = reader.take("network") ?? reader.take("parent") else {
-            throw EngineError(
-                .invalidArgument, "nic device \(Names.quoted(reader.device)) has no 'network'",
-                hint: "isle network list shows them")
-        }
-        let mac = reader.take("hwaddr")
-        if let mac, !Self.isMAC(mac) { throw reader.error("hwaddr", mac, "a unicast MAC address, six hex pairs") }
-        let ipv4 = reader.take("ipv4.address")
-        if let ipv4, IPv4Address(ipv4) == nil { throw reader.error("ipv4.address", ipv4, "an IPv4 address") }
-        let ipv6 = reader.take("ipv6.address")
-        if let ipv6, IPAddress(ipv6)?.family != .v6 { throw reader.error("ipv6.address", ipv6, "an IPv6 address") }
-        var nic = Nic(device: reader.device, interface: interface, network: network, mac: mac, ipv4: ipv4, ipv6: ipv6)
-        if let text = reader.take("aliases") {
-            nic.aliases = OptionForms.list(text)
-            guard nic.aliases.allSatisfy(OptionForms.isHostName) else {
-                throw reader.error("aliases", text, "host names between commas")
-            }
-        }
-        if let text = reader.take("gateway.priority") {
-            guard let priority = Int(text) else { throw reader.error("gateway.priority", text, "a number") }
-            nic.gatewayPriority = priority
-        }
-        nics.append(nic)
-    }
 
     private mutating func addDisk(_ reader: inout KeyReader) throws {
         guard let target = reader.take("path") else { return try addAttached(&reader) }
@@ -263,7 +219,7 @@ struct Devices: Sendable {
         return (transport, address, lowest...highest)
     }
 
-    private static func isMAC(_ text: String) -> Bool {
+    static func isMAC(_ text: String) -> Bool {
         let pairs = text.split(separator: ":", omittingEmptySubsequences: false)
         guard pairs.count == 6, pairs.allSatisfy({ $0.utf8.count == 2 && $0.utf8.allSatisfy(isHexDigit) }) else {
             return false

@@ -29,7 +29,7 @@ extension InstanceActor {
             if record.kind == .machine {
                 try await replaceInterface(run, endpoint, by: nil)
             } else {
-                try await services.networks.disconnect(endpoint)
+                try await services.networks.detach(endpoint, from: namespace(run))
             }
             forgetEndpoint(endpoint)
         }
@@ -43,10 +43,10 @@ extension InstanceActor {
             if record.kind == .machine {
                 try await replaceInterface(run, old, by: endpoint)
             } else {
-                guard let namespace = try await run.handle.networkNamespace else {
-                    throw EngineError(.internal, "instance \(record.name) has no network namespace to connect")
+                let namespace = try await namespace(run)
+                if let old, old.network != endpoint.network || old.direct != endpoint.direct {
+                    try await services.networks.detach(old, from: namespace)
                 }
-                if let old, old.network != endpoint.network { try await services.networks.disconnect(old) }
                 try await services.networks.connect(endpoint, namespace: namespace)
             }
             forgetEndpoint(endpoint)
@@ -56,6 +56,13 @@ extension InstanceActor {
             }
         }
         await tellReadiness()
+    }
+
+    private func namespace(_ run: Run) async throws -> OwnedDescriptor {
+        guard let namespace = try await run.handle.networkNamespace else {
+            throw EngineError(.internal, "instance \(record.name) has no network namespace to connect")
+        }
+        return namespace
     }
 
     private func forgetEndpoint(_ endpoint: NetworkEndpoint) {

@@ -65,6 +65,7 @@ extension InstanceActor {
             root: root, identity: sharing.any?.identity ?? identity, network: mode, disks: mounts, options: options)
         plan.limits = try await limits(merged)
         plan.disks = try await services.volumes.disks(devices, project: record.project)
+        plan.tpms = devices.tpms
         if !devices.seeds.isEmpty, plan.config["cloud-init.user-data"] ?? plan.config["user.user-data"] == nil {
             plan.config["cloud-init.user-data"] = "#cloud-config\n{}\n"
         }

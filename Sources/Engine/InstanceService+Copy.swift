@@ -101,7 +101,9 @@ extension InstanceService {
         record.templatesDue = "copy"
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(profiles, project: record.project))
-        for nic in try Devices(merged.devices).nics { _ = try await services.networks.get(nic.network) }
+        for nic in try Devices(merged.devices).nics where nic.direct == nil {
+            _ = try await services.networks.get(nic.network)
+        }
         return record
     }
 

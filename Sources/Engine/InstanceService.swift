@@ -43,7 +43,7 @@ public actor InstanceService {
         let reservations = try? await services.networks.reservations()
         // In a few parts at the same time: figures come from files of the kernel, which takes its time over each.
         let size = max(wanted.count / 4, 16)
-        return await withTaskGroup(of: (Int, [InstanceView]).self) { group in
+        let views = await withTaskGroup(of: (Int, [InstanceView]).self) { group in
             for start in stride(from: 0, to: wanted.count, by: size) {
                 group.addTask {
                     var views: [InstanceView] = []
@@ -57,10 +57,12 @@ public actor InstanceService {
             for await part in group { parts.append(part) }
             return parts.sorted { $0.0 < $1.0 }.flatMap { $0.1 }
         }
+        return withUsage ? await detailed(views, inside: false) : views
     }
 
     public func get(_ name: String, project: String = "default", withUsage: Bool = false) async throws -> InstanceView {
-        try await find(name, project).view(withUsage: withUsage)
+        let view = try await find(name, project).view(withUsage: withUsage)
+        return withUsage ? await detailed([view], inside: true)[0] : view
     }
 
     /// The instances of all projects for which `test` holds.
@@ -192,7 +194,7 @@ public actor InstanceService {
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let devices = try Devices(merged.devices)
         try devices.check(kind: record.kind)
-        for nic in devices.nics { _ = try await services.networks.get(nic.network) }
+        for nic in devices.nics where nic.direct == nil { _ = try await services.networks.get(nic.network) }
         let builder = PlanBuilder(
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
         _ = try builder.process()

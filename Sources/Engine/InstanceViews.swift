@@ -69,6 +69,12 @@ public struct InstanceView: Sendable {
     public var snapshots: [SnapshotRecord]
     /// What health tests have shown; nil if it does not run or is not tested.
     public var health: HealthState?
+    /// With its usage: the host's ends of its interfaces, by name inside.
+    public var hostEnds: [String: HostEnd] = [:]
+    /// With its usage, of a container: its interfaces as they are inside; empty where `endpoints` say all.
+    public var interfaces: [GuestInterface] = []
+    /// With its usage; oldest first.
+    public var backups: [BackupRecord] = []
 }
 
 /// Changes to an instance; nil leaves a part as it is.

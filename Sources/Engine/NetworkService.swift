@@ -137,6 +137,15 @@ public actor NetworkService {
         return leases.sorted { $0.hostname < $1.hostname }
     }
 
+    /// Those that are connected and have an end on the host.
+    func links(of endpoints: [NetworkEndpoint]) async throws -> [NetworkEndpoint: HostEnd] {
+        endpoints.isEmpty ? [:] : try await parts.network.links(of: endpoints)
+    }
+
+    func interfaces(in namespace: OwnedDescriptor) async throws -> [GuestInterface] {
+        try await parts.network.interfaces(in: namespace)
+    }
+
     public func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters? {
         try await parts.network.counters(endpoint)
     }
@@ -162,6 +171,7 @@ public actor NetworkService {
             return .none
         }
         let main = mainNic(devices)
+        try checkPorts(devices, main: main)
         var endpoints: [NetworkEndpoint] = []
         for nic in devices.nics {
             let reservation = try await reserve(record, nic)
@@ -203,10 +213,15 @@ public actor NetworkService {
     }
 
     private func reserve(_ record: InstanceRecord, _ nic: Devices.Nic) async throws -> AddressReservation {
+        let previous = try await parts.store.reservations(of: record.id).first { $0.device == nic.device }
+        guard nic.direct == nil else {
+            return try await parts.store.reserve(record.id, device: nic.device, network: "") { _ in
+                AddressChooser.choose(instance: record.id, direct: nic, previous: previous)
+            }
+        }
         let network = try get(nic.network)
         let subnets = NetworkSubnets(
             ipv4: network.ipv4, ipv6: network.ipv6, ranges: network.dhcp?.ranges ?? [])
-        let previous = try await parts.store.reservations(of: record.id).first { $0.device == nic.device }
         return try await parts.store.reserve(record.id, device: nic.device, network: nic.network) { taken in
             try AddressChooser.choose(instance: record.id, nic: nic, network: subnets, previous: previous, taken: taken)
         }
@@ -216,6 +231,7 @@ public actor NetworkService {
         _ record: InstanceRecord, _ nic: Devices.Nic, _ reservation: AddressReservation, main: Devices.Nic?,
         ports: [Devices.Proxy]
     ) -> NetworkEndpoint {
+        if let direct = nic.direct { return endpoint(record, nic, direct, mac: reservation.mac, main: main) }
         let network = networks[nic.network]
         let gateway4 = network?.ipv4.map { String($0.prefix { $0 != "/" }) }
         let gateway6 = network?.ipv6.map { String($0.prefix { $0 != "/" }) }
@@ -228,6 +244,21 @@ public actor NetworkService {
             gateway4: gateway4, gateway6: gateway6, dns: [gateway4 ?? gateway6].compactMap { $0 },
             searchDomains: network.map { [$0.domain] } ?? [])
         endpoint.hasDefaultRoute = nic == main && leadsOut(nic)
+        return endpoint
+    }
+
+    /// One on no network: what it has of addresses stands in the device, or is between the instance and the world.
+    private func endpoint(
+        _ record: InstanceRecord, _ nic: Devices.Nic, _ direct: DirectLink, mac: String, main: Devices.Nic?
+    ) -> NetworkEndpoint {
+        let isRouted = direct.kind == .routed
+        var endpoint = NetworkEndpoint(
+            instance: record.id, hostname: record.name, network: "", device: nic.interface, mac: mac,
+            ipv4: direct.ipv4.addresses.first, ipv6: direct.ipv6.addresses.first,
+            configuredByGuest: record.kind == .machine || record.kind == .system && !isRouted, prefixLength4: 32,
+            prefixLength6: 128)
+        endpoint.hasDefaultRoute = isRouted && nic == main
+        endpoint.direct = direct
         return endpoint
     }
 
@@ -247,7 +278,19 @@ public actor NetworkService {
         return devices.nics.indices.max(by: { rank($0) < rank($1) }).map { devices.nics[$0] }
     }
 
-    private func leadsOut(_ nic: Devices.Nic) -> Bool { networks[nic.network]?.isInternal != true }
+    private func leadsOut(_ nic: Devices.Nic) -> Bool {
+        if let direct = nic.direct { return direct.kind == .routed }
+        return networks[nic.network]?.isInternal != true
+    }
+
+    /// Ports can be published to interfaces on a network alone.
+    private func checkPorts(_ devices: Devices, main: Devices.Nic?) throws {
+        guard let proxy = devices.proxies.first, main?.direct != nil else { return }
+        throw EngineError(
+            .invalidArgument,
+            "port device \(Names.quoted(proxy.device)) cannot lead to \(Names.quoted(main?.device ?? "")), which is on no managed network",
+            hint: "set nat=false, or give another interface a higher gateway.priority")
+    }
 
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {
         try await use(endpoint) { try await parts.network.connect(endpoint, namespace: namespace) }
@@ -268,6 +311,12 @@ public actor NetworkService {
     func disconnect(_ endpoint: NetworkEndpoint) async throws {
         defer { forget(endpoint) }
         try await parts.network.disconnect(endpoint)
+    }
+
+    /// Takes an interface of a container that goes on running away.
+    func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) async throws {
+        defer { forget(endpoint) }
+        try await parts.network.detach(endpoint, from: namespace)
     }
 
     /// Takes over the networks of instances that outlived the last daemon, once `living` can tell which endpoints those
@@ -311,7 +360,8 @@ public actor NetworkService {
         }
         let known = Set(used.map(\.name))
         try await parts.network.adopt(
-            used, endpoints: endpoints.filter { known.contains($0.network) }, keepsOthers: keepsOthers)
+            used, endpoints: endpoints.filter { $0.network.isEmpty || known.contains($0.network) },
+            keepsOthers: keepsOthers)
         for network in used {
             try await parts.network.up(network)
             isUp.insert(network.name)
@@ -327,8 +377,15 @@ public actor NetworkService {
     private func use<Result: Sendable>(_ endpoint: NetworkEndpoint, _ body: () async throws -> Result) async throws
         -> Result
     {
-        let network = try get(endpoint.network)
         try await finishTakeOver()
+        guard endpoint.direct == nil else {
+            connected["", default: []].insert(endpoint)
+            do { return try await body() } catch {
+                forget(endpoint)
+                throw error
+            }
+        }
+        let network = try get(endpoint.network)
         connected[endpoint.network, default: []].insert(endpoint)
         lingering.removeValue(forKey: endpoint.network)?.cancel()
         do {

@@ -48,7 +48,7 @@ public final class FakeNetworkDriver: NetworkDriver {
 
     private func insert(_ endpoint: NetworkEndpoint) throws {
         try state.withLock { state in
-            guard state.up.contains(endpoint.network) else {
+            guard endpoint.direct != nil || state.up.contains(endpoint.network) else {
                 throw EngineError(.conflict, "network \(endpoint.network) is not up")
             }
             state.connected.insert(endpoint)
@@ -76,6 +76,12 @@ public final class FakeNetworkDriver: NetworkDriver {
             }
         }
     }
+
+    public func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) async throws {
+        try await disconnect(endpoint)
+    }
+
+    public func interfaces(in namespace: OwnedDescriptor) async throws -> [GuestInterface] { [] }
 
     public func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws {
         state.withLock { state in
@@ -109,6 +115,15 @@ public final class FakeNetworkDriver: NetworkDriver {
     public func counters(_ endpoint: NetworkEndpoint) async throws -> NetworkCounters? {
         guard connected.contains(endpoint) else { return nil }
         return NetworkCounters(bytesReceived: 1, bytesSent: 2, packetsReceived: 3, packetsSent: 4)
+    }
+
+    public func links(of endpoints: [NetworkEndpoint]) async throws -> [NetworkEndpoint: HostEnd] {
+        var ends: [NetworkEndpoint: HostEnd] = [:]
+        for endpoint in endpoints {
+            guard let counters = try await counters(endpoint) else { continue }
+            ends[endpoint] = HostEnd(name: "veth-\(endpoint.hostname)", mtu: 1500, counters: counters)
+        }
+        return ends
     }
 
     public func leases(_ network: NetworkSpec) async throws -> [NetworkLease] { [] }

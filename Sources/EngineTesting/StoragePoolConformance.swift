@@ -163,4 +163,40 @@ public struct StoragePoolConformance: Sendable {
             try expect(await fixture.read(id, "file", in: again) == "1", "recover lost a snapshot")
         },
     ]
+
+    /// Of pools that keep disks of machines too.
+    public static let disks = Case(description: "what lies beside a disk goes where the disk goes") { fixture in
+        try await checkDisks(fixture)
+    }
+
+    private static func checkDisks(_ fixture: Fixture) async throws {
+        let (id, snapshot, copy) = (InstanceID.random(), InstanceID.random(), InstanceID.random())
+        let folder = try await fixture.pool.diskFolder(id)
+        func write(_ text: String) throws {
+            try Data(text.utf8).write(to: URL(filePath: "\(folder)/uefi-vars.fd"))
+            try Data(text.utf8).write(to: URL(filePath: "\(folder)/tpm/tpm0/state"))
+        }
+        try FileManager.default.createDirectory(atPath: "\(folder)/tpm/tpm0", withIntermediateDirectories: true)
+        try Data("disk".utf8).write(to: URL(filePath: "\(folder)/disk.qcow2"))
+        try write("then")
+        func check(_ root: RootName, _ text: String, in pool: any StoragePool) async throws {
+            let found = try await pool.files(of: root).companions
+            try expect(found.map { $0.hasSuffix("/tpm") } == [false, true], "\(root) has \(found)")
+            for path in [found[0], found[1] + "/tpm0/state"] {
+                let bytes = FileManager.default.contents(atPath: path) ?? Data()
+                try expect(String(decoding: bytes, as: UTF8.self) == text, "\(path) is not as it should be")
+            }
+        }
+        try await fixture.pool.clone(.instance(id), to: .snapshot(snapshot), isBusy: false)
+        try await fixture.pool.clone(.instance(id), to: .instance(copy), isBusy: false)
+        try write("now")
+        try await check(.snapshot(snapshot), "then", in: fixture.pool)
+        try await check(.instance(copy), "then", in: fixture.pool)
+        try await fixture.other.adopt([(.instance(id), .instance(id))], from: fixture.pool)
+        try await check(.instance(id), "now", in: fixture.other)
+        try await fixture.pool.restore(id, from: snapshot)
+        try await check(.instance(id), "then", in: fixture.pool)
+        try await fixture.pool.discard(.instance(id))
+        try expect(!FileManager.default.fileExists(atPath: folder), "something stays in \(folder)")
+    }
 }

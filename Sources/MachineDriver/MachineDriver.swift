@@ -194,6 +194,7 @@ public struct MachineDriver: InstanceDriver {
             checks.append(HostCheck("machine kernel", .error, "\(error)"))
         }
         checks.append(await checkKVM())
+        checks.append(TPM.check)
         let code = paths.firmware + "/OVMF_CODE_4M.fd"
         checks.append(
             access(code, R_OK) == 0

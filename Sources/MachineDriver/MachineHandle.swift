@@ -47,6 +47,7 @@ final class MachineHandle: InstanceHandle {
 
     func start() async throws {
         for share in record.shares { try await share.serve(shim, run: run, user: record.user) }
+        if let tpm = record.tpm { try await tpm.serve(shim, run: run, user: record.user) }
         let words = try await shim.attach(withInput: false)
         let pid = try await shim.start()
         do {
@@ -172,6 +173,7 @@ final class MachineHandle: InstanceHandle {
         try await runBlocking {
             for name in [
                 MachineFiles.folder, "machine.json", "shim.sock", "shim.pid", "pid", "exit", "ns", "root", "shares",
+                TPM.shown,
             ] {
                 try run.removeTree(name)
             }

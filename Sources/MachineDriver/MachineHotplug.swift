@@ -60,7 +60,13 @@ struct MachineHotplug: HotplugFacet {
         let id = HotplugNames.interface(endpoint.device)
         let client = try machine.qmp()
         try await refuse(id, "interface \(endpoint.device)", client)
-        let raw = isle_net_tap_open(tap)
+        let raw: Int32
+        if tap.hasPrefix("/") {
+            let opened = open(tap, O_RDWR | O_CLOEXEC)
+            raw = opened < 0 ? -errno : opened
+        } else {
+            raw = isle_net_tap_open(tap)
+        }
         guard raw >= 0 else {
             throw EngineError(.internal, "opening tap interface \(tap): \(String(errno: -raw))")
         }

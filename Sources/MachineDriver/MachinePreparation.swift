@@ -37,16 +37,22 @@ struct MachinePreparation {
                 .unsupported, "machine \(plan.name) boots a disk image, which cannot have folders of the host mounted",
                 hint: "remove the disk device for \(plan.mounts[0].target)")
         }
-        let (shares, binds) = try SharedFolder.make(plan.mounts, machine: plan.name, run: run)
+        let (shares, readOnly) = try SharedFolder.make(plan.mounts, machine: plan.name, run: run)
         var config = GuestSetup.config(plan)
         config.shares = shares.map { .init(tag: $0.tag, target: $0.target, readOnly: $0.readOnly) }
         let isApplication = isDirect && config.boot == .application
-        let record = MachineRecord(
+        var record = MachineRecord(
             agent: isDirect ? .isle : .qemu, isApplication: isApplication,
             memory: plan.limits.memory ?? MachineDriver.defaultMemory,
             processors: try processors(), processorSet: plan.limits.cpuSet, terminal: plan.stdio.terminal, user: user,
             shares: shares, acceleration: acceleration, hasScreen: !isDirect && hasScreens)
 
+        record.tpm = try TPM.prepare(plan, disk: disk, user: user)
+        var binds = readOnly
+        if let tpm = record.tpm {
+            try run.makeDirectories(TPM.shown)
+            binds.append(.bind(source: tpm.state, target: "\(run.path)/\(TPM.shown)", readOnly: false))
+        }
         var files = try ownDisk()
         var command = QEMUCommand(
             folder: MachineFiles.inside, name: plan.name, uuid: uuid, acceleration: acceleration,
@@ -55,6 +61,7 @@ struct MachinePreparation {
             boot: .bios, disk: insideDisk, agentPort: record.agent.port, endsOnReset: isApplication,
             slots: isApplication ? 0 : Self.slots, hasScreen: record.hasScreen == true,
             isIncoming: plan.savedState != nil)
+        command.hasTPM = record.tpm != nil
         switch disk.boot {
         case .kernel:
             let kernel = try await kernels.kernel(plan.config["machine.kernel"])
@@ -135,7 +142,7 @@ struct MachinePreparation {
         return files
     }
 
-    /// UEFI code from the host, variables of the machine's own, which last. With `security.secureboot` the firmware runs only
+    /// UEFI code from the host, variables of the machine's own, which last beside its disk. With `security.secureboot` the firmware runs only
     /// what is signed by Microsoft's keys, with which it comes.
     private func firmware(_ files: inout [MachineSandbox.File]) async throws -> QEMUCommand.Boot {
         let isSecure = ["true", "1", "yes", "on"].contains(plan.config["security.secureboot"]?.lowercased() ?? "")
@@ -148,11 +155,17 @@ struct MachinePreparation {
         }
         // Kept apart: what was enrolled or switched off with one must not hold for the other.
         let variables = isSecure ? "uefi-vars-secure.fd" : "uefi-vars.fd"
-        let state = try RootDirectory(path: plan.stateDirectory, confinement: .beneath)
+        let folder = split(disk.path).folder
+        let state = try RootDirectory(path: folder, confinement: .beneath)
+        let former = "\(plan.stateDirectory)/\(variables)"
+        if folder != plan.stateDirectory, try !state.exists(variables), access(former, F_OK) == 0 {
+            // Where a machine in another pool than the first once had them.
+            try state.writeFile(variables, try await read(former), mode: 0o600)
+        }
         if try !state.exists(variables) { try state.writeFile(variables, try await read(source), mode: 0o600) }
         try state.setOwner(variables, user: user, group: user)
         files.append(.init(source: code, target: "/boot/code", readOnly: true))
-        files.append(.init(source: "\(plan.stateDirectory)/\(variables)", target: "/boot/vars", readOnly: false))
+        files.append(.init(source: "\(folder)/\(variables)", target: "/boot/vars", readOnly: false))
         return .uefi(code: "/boot/code", variables: "/boot/vars", isSecure: isSecure)
     }
 
@@ -165,7 +178,7 @@ struct MachinePreparation {
                 throw EngineError(.internal, "interface \(endpoint.device) of machine \(plan.name) has no tap")
             }
             let number = Self.firstDescriptor + Int32(descriptors.count)
-            descriptors.append(.init(number: number, kind: .tap, name: tap))
+            descriptors.append(.init(number: number, kind: tap.hasPrefix("/") ? .writable : .tap, name: tap))
             return QEMUCommand.Interface(device: endpoint.device, descriptor: number, mac: endpoint.mac)
         }
     }

@@ -35,6 +35,8 @@ struct MachineRecord: Sendable, Codable, Hashable {
     var shares: [SharedFolder] = []
     /// What runs its processors.
     var acceleration: Acceleration?
+    /// Its TPM.
+    var tpm: TPM?
     /// There is a graphics card with a server for it.
     var hasScreen: Bool?
 

@@ -60,6 +60,8 @@ struct QEMUCommand: Sendable, Hashable {
     var slots = 0
     /// A graphics card, keyboard and mouse, served on the socket `spice` in `folder`.
     var hasScreen = false
+    /// A TPM, served on the socket `tpm` in `folder`.
+    var hasTPM = false
     /// Waits for a saved state instead of booting.
     var isIncoming = false
 
@@ -123,6 +125,7 @@ struct QEMUCommand: Sendable, Hashable {
         }
         list += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
         list += ["-device", "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=on"]
+        if hasTPM { list += TPM.options(folder: folder) }
         if hasScreen {
             list += ["-spice", "unix=on,addr=\(folder)/spice,disable-ticketing=on"]
             list += ["-device", "virtio-vga", "-device", "virtio-tablet-pci"]

@@ -16,6 +16,7 @@ enum MessageType {
     static let deleteRoute: UInt16 = 25
     static let getRoute: UInt16 = 26
     static let newNeighbour: UInt16 = 28
+    static let deleteNeighbour: UInt16 = 29
     static let getNeighbour: UInt16 = 30
 }
 
@@ -58,6 +59,9 @@ enum LinkAttribute {
     static let infoData: UInt16 = 2
     static let infoSlaveData: UInt16 = 5
     static let vethPeer: UInt16 = 1
+    static let macvlanMode: UInt16 = 1
+    /// Interfaces on the same parent reach each other.
+    static let macvlanBridge: UInt32 = 4
     static let bridgePortHairpin: UInt16 = 4
     static let inet6AddressGenerationMode: UInt16 = 8
     /// Leave statistics out of a dump.
@@ -97,4 +101,8 @@ enum NeighbourAttribute {
     static let noARP: UInt16 = 0x40
     /// The entry is the bridge's, not the port's own.
     static let ofMaster: UInt8 = 0x04
+    /// Look the address up now.
+    static let use: UInt8 = 0x01
+    /// Answer for the address.
+    static let proxy: UInt8 = 0x08
 }

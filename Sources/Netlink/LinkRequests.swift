@@ -47,7 +47,9 @@ public struct LinkSettings: Sendable, Hashable {
 extension NetlinkRequest {
     /// Makes a bridge (`ip link add … type bridge`). `EEXIST` if the name is taken.
     public static func makeBridge(_ settings: LinkSettings) -> NetlinkRequest {
-        makeLink("bridge", settings) { _ in }
+        makeLink("bridge", settings) { _ in
+        } data: { _ in
+        }
     }
 
     /// Makes a pair of connected interfaces, one here and one in the network namespace `namespace` (here too if
@@ -56,13 +58,31 @@ extension NetlinkRequest {
     public static func makeVeth(
         _ settings: LinkSettings, peer: LinkSettings, namespace: OwnedDescriptor?
     ) -> NetlinkRequest {
-        makeLink("veth", settings) { data in
+        makeLink("veth", settings) { _ in
+        } data: { data in
             data.nested(LinkAttribute.vethPeer) { body in
                 body.linkSettings(peer, index: 0)
                 if let namespace {
                     body.attribute(LinkAttribute.networkNamespaceFD, number: UInt32(bitPattern: namespace.raw))
                 }
             }
+        }
+    }
+
+    /// Makes an interface that shares the link with the index `parent` (`ip link add … type macvlan mode bridge`), in
+    /// the network namespace `namespace` (here if nil).
+    ///
+    /// - Parameter isTap: a program takes its frames from /dev/tapINDEX (macvtap).
+    public static func makeMacvlan(
+        _ settings: LinkSettings, parent: UInt32, isTap: Bool = false, namespace: OwnedDescriptor? = nil
+    ) -> NetlinkRequest {
+        makeLink(isTap ? "macvtap" : "macvlan", settings) { body in
+            body.attribute(LinkAttribute.link, number: parent)
+            if let namespace {
+                body.attribute(LinkAttribute.networkNamespaceFD, number: UInt32(bitPattern: namespace.raw))
+            }
+        } data: { data in
+            data.attribute(LinkAttribute.macvlanMode, number: LinkAttribute.macvlanBridge)
         }
     }
 
@@ -99,10 +119,12 @@ extension NetlinkRequest {
     }
 
     private static func makeLink(
-        _ kind: String, _ settings: LinkSettings, _ data: (inout MessageWriter) -> Void
+        _ kind: String, _ settings: LinkSettings, _ more: (inout MessageWriter) -> Void,
+        data: (inout MessageWriter) -> Void
     ) -> NetlinkRequest {
         var body = MessageWriter()
         body.linkSettings(settings, index: 0)
+        more(&body)
         body.nested(LinkAttribute.linkInfo) { info in
             info.attribute(LinkAttribute.infoKind, string: kind)
             info.nested(LinkAttribute.infoData, data)
@@ -145,5 +167,13 @@ public enum TapDevice {
     public static func make(_ name: String, owner: UInt32) throws {
         let result = isle_net_tap(name, owner)
         guard result == 0 else { throw NetlinkError(errno: -result, request: "create tap \(name)") }
+    }
+
+    /// The name of the interface whose frames the device file `path` gives (macvtap).
+    public static func interface(of path: String) throws -> String {
+        var name = [CChar](repeating: 0, count: 16)
+        let result = isle_net_tap_name(path, &name)
+        guard result == 0 else { throw NetlinkError(errno: -result, request: "open \(path)") }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -12,10 +12,14 @@ extension FolderPool {
         let isDisk = try !own.exists("upper")
         let written = isDisk ? "disk.qcow2" : "upper"
         let base = try ["base.raw", "base.qcow2"].first { try own.exists($0) }
-        return RootFiles(
+        var files = RootFiles(
             frozen: stack.parts.map { "\(frozen.path)/\($0)" },
             written: try own.exists(written) ? "\(own.path)/\(written)" : nil, base: base.map { "\(own.path)/\($0)" },
             isDisk: isDisk)
+        if isDisk {
+            files.companions = try RootFiles.companionNames.filter { try own.exists($0) }.map { "\(own.path)/\($0)" }
+        }
+        return files
     }
 
     public func adopt(_ roots: [(source: RootName, copy: RootName)], from other: any StoragePool) async throws {
@@ -63,6 +67,9 @@ extension FolderPool {
             let own = try roots.subdirectory(name)
             try stack.write(to: own)
             if let base = files.base { try await TreeCopy.copy(base, to: "\(own.path)/\(TreeCopy.name(of: base))") }
+            for beside in files.companions {
+                try await TreeCopy.copy(beside, to: "\(own.path)/\(TreeCopy.name(of: beside))")
+            }
             if files.isDisk {
                 if let written = files.written { try await TreeCopy.copy(written, to: "\(own.path)/disk.qcow2") }
                 return

@@ -9,8 +9,6 @@ import PoolTrees
 extension FolderPool {
     private static let disk = "disk.qcow2"
     private static let bases = ["base.raw", "base.qcow2"]
-    /// Settings of the firmware, which belong to what is on the disk.
-    private static let firmware = "uefi-vars.fd"
 
     func cloneDisk(_ source: RootName, _ own: RootDirectory, to copy: RootName) async throws {
         guard try own.exists(Self.disk) else { throw missing(source) }
@@ -33,7 +31,7 @@ extension FolderPool {
             }
         } else {
             do { try await fillDisk(from: own, to: name, of: roots) } catch {
-                for left in Self.ownNames + [Self.firmware] { try trash.take("\(name)/\(left)", from: roots) }
+                for left in Self.ownNames { try trash.take("\(name)/\(left)", from: roots) }
                 throw error
             }
         }
@@ -41,10 +39,12 @@ extension FolderPool {
 
     func restoreDisk(_ id: InstanceID, _ model: RootDirectory) async throws {
         let own = try instances.subdirectory(id.raw)
-        for name in [Self.disk, Self.firmware] where try model.exists(name) {
+        for name in [Self.disk] + RootFiles.companionNames where try model.exists(name) {
             let staging = ".restore-\(name)"
             try own.removeTree(staging)
             try await TreeCopy.copy("\(model.path)/\(name)", to: "\(own.path)/\(staging)")
+            // A folder is not replaced by another's name.
+            if name != Self.disk { try own.removeTree(name) }
             try own.rename(staging, to: name)
         }
     }
@@ -59,9 +59,9 @@ extension FolderPool {
                 try await TreeCopy.copy("\(own.path)/\(base)", to: "\(folder)/\(base)")
             }
         }
-        if try own.exists(Self.firmware) {
-            try roots.removeTree("\(name)/\(Self.firmware)")
-            try await TreeCopy.copy("\(own.path)/\(Self.firmware)", to: "\(folder)/\(Self.firmware)")
+        for beside in RootFiles.companionNames where try own.exists(beside) {
+            try roots.removeTree("\(name)/\(beside)")
+            try await TreeCopy.copy("\(own.path)/\(beside)", to: "\(folder)/\(beside)")
         }
         // Last: with it the root is whole.
         let staging = "\(folder)/.\(Self.disk)"

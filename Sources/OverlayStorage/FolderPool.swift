@@ -113,9 +113,10 @@ public final class FolderPool: StoragePool {
     // MARK: -
 
     /// What the pool keeps in the folder of an instance.
-    static let ownNames = [
-        "upper", "work", FrozenStack.name, FrozenStack.next, "disk.qcow2", "base.raw", "base.qcow2",
-    ]
+    static let ownNames =
+        [
+            "upper", "work", FrozenStack.name, FrozenStack.next, "disk.qcow2", "base.raw", "base.qcow2",
+        ] + RootFiles.companionNames
 
     func parent(of root: RootName) -> RootDirectory {
         switch root {

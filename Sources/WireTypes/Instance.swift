@@ -26,7 +26,7 @@ extension API {
         /// With `recursion=2` only.
         public var state: InstanceState?
         public var snapshots: [InstanceSnapshot]?
-        public var backups: [JSONValue]?
+        public var backups: [Backup]?
 
         // Isle's own.
 

@@ -130,12 +130,13 @@ extension Fixture {
     func leftovers() async throws -> [String] {
         await driver.sweeper.drain()
         var found = try session().links().filter { !["lo", "wan0"].contains($0.name) && $0.kind != nil }.filter {
-            ["bridge", "veth", "tun"].contains($0.kind ?? "")
+            ["bridge", "veth", "tun", "macvlan", "macvtap"].contains($0.kind ?? "")
         }.map { "link \($0.name)" }
         let ruleset = try nft().list("list ruleset")
         found += ruleset.tables.filter { $0.name.hasPrefix("isle_") }.map { "table \($0.name)" }
         found += ruleset.rules.filter { $0.comment?.hasPrefix("isle:") == true }.map { "rule in \($0.chain)" }
         found += NetworkFolder.names(in: runDirectory + "/networks").map { "folder \($0)" }
+        found += NetworkFolder.names(in: runDirectory + "/nics").map { "record \($0)" }
         for pid in NetworkFolder.names(in: "/proc").compactMap({ Int32($0) }) {
             let line = (try? readSmallFile("/proc/\(pid)/cmdline")).map { String(decoding: $0, as: UTF8.self) } ?? ""
             if line.contains(runDirectory) { found.append("process \(pid)") }

@@ -44,7 +44,7 @@ private struct Loop {
 
 @Suite(.enabled(if: hasBtrfs(), "needs root, btrfs-progs, btrfs and loop devices"), .serialized)
 struct BtrfsPoolTests {
-    @Test(arguments: StoragePoolConformance.cases)
+    @Test(arguments: StoragePoolConformance.cases + [StoragePoolConformance.disks])
     func keepsThePromises(_ promise: StoragePoolConformance.Case) async throws {
         try await Loop.with { loop, pool in
             mkdir("\(loop.folder)/mounts/test/other", 0o711)

@@ -1,3 +1,4 @@
+import DriverKit
 import Model
 import Testing
 
@@ -12,6 +13,9 @@ import Testing
     }
 
     static let nic = ["type": "nic", "network": "islebr"]
+    static let macvlan = ["type": "nic", "nictype": "macvlan", "parent": "eth0"]
+    static let p2p = ["type": "nic", "nictype": "p2p"]
+    static let routed = ["type": "nic", "nictype": "routed", "ipv4.address": "192.0.2.7"]
     static let disk = ["type": "disk", "path": "/data", "source": "/srv"]
     static let proxy = ["type": "proxy", "listen": "tcp:127.0.0.1:80", "connect": "tcp:127.0.0.1:80"]
 
@@ -28,13 +32,20 @@ import Testing
             Refusal(keys: [:], named: "type"), Refusal(keys: ["type": "floppy"], named: "floppy"),
             Refusal(keys: ["type": ""], named: "type"),
         ]
-        + changed(nic, "network", nil) + changed(nic, "nictype", "macvlan", "")
+        + changed(nic, "network", nil) + changed(nic, "nictype", "ovn", "")
         + changed(nic, "name", "", "a/b", ".", "..", "a b", "1234567890123456", "ü")
         + changed(
             nic, "hwaddr", "", "00:16:3e:00:00", "01:00:5e:00:00:01", "00:16:3e:00:00:0g", "+0:16:3e:00:00:+1",
             "0:16:3e:0:0:1", "00-16-3e-00-00-01")
         + changed(nic, "ipv4.address", "", "10.9.8", "10.9.8.256", "::1", "10.9.8.2/24", "10.9.8.+2", "10.9.8.-2")
         + changed(nic, "ipv6.address", "", "10.9.8.2", "zz::1", ":", "fd42::1/64")
+        + changed(macvlan, "parent", nil, "", "a/b", "1234567890123456") + changed(macvlan, "ipv4.address", "10.0.0.1")
+        + changed(macvlan, "mtu", "", "67", "big") + changed(macvlan, "host_name", "veth9")
+        + changed(p2p, "host_name", "", "a b") + changed(p2p, "ipv4.routes", "10.0.0.0", "fd00::/64", "10.0.0.0/33")
+        + changed(p2p, "ipv6.routes", "10.0.0.0/8") + changed(p2p, "parent", "eth0")
+        + changed(routed, "ipv4.address", nil, "", "192.0.2.0/24", "192.0.2.1,192.0.2.1", "::1")
+        + changed(routed, "ipv4.gateway", "192.0.2.1") + changed(routed, "ipv4.host_address", "fe80::1")
+        + changed(routed, "ipv6.address", "192.0.2.1") + changed(routed, "ipv4.neighbor_probe", "perhaps")
         + changed(nic, "unknown", "1") + changed(disk, "path", "", "relative", "/a/../b", "/a\0b")
         + changed(disk, "source", nil, "", "relative", "/a\0b") + changed(disk, "readonly", "maybe")
         + changed(disk, "shift", "2") + changed(disk, "create", "2") + changed(disk, "copy", "2")
@@ -54,6 +65,51 @@ import Testing
             error?.code == (refusal.named == "floppy" || refusal.keys["type"] == "" ? .unsupported : .invalidArgument))
         #expect(error?.message.contains("'dev0'") == true)
         #expect(error?.message.contains(refusal.named) == true)
+    }
+
+    @Test func machinesHaveOneTPM() throws {
+        let devices = try Devices(["tpm0": ["type": "tpm"]])
+        #expect(devices.tpms == ["tpm0"])
+        try devices.check(kind: .machine)
+        let refused = #expect(throws: EngineError.self) { try devices.check(kind: .system) }
+        #expect(refused?.code == .unsupported && refused?.message.contains("'tpm0'") == true)
+        for (keys, word) in [(["path": "/dev/tpm0"], "'path'"), (["unknown": "1"], "'unknown'")] {
+            let error = #expect(throws: EngineError.self) {
+                try Devices(["a": ["type": "tpm"].merging(keys) { $1 }])
+            }
+            #expect(error?.message.contains(word) == true)
+        }
+        let second = #expect(throws: EngineError.self) { try Devices(["a": ["type": "tpm"], "b": ["type": "tpm"]]) }
+        #expect(second?.code == .invalidArgument && second?.message.contains("'b'") == true)
+    }
+
+    @Test func interfacesOnNoNetworkAreTyped() throws {
+        let devices = try Devices([
+            "a": Self.macvlan.merging(["mtu": "1400", "name": "eth1"]) { $1 },
+            "b": Self.p2p.merging([
+                "host_name": "wire0", "ipv4.routes": "10.9.0.1/24, 10.8.0.0/16", "ipv6.routes": "fd00::/64",
+            ]) {
+                $1
+            },
+            "c": Self.routed.merging(
+                [
+                    "ipv4.address": "192.0.2.7,192.0.2.8", "parent": "eth0", "ipv4.gateway": "none",
+                    "ipv4.neighbor_probe": "false", "ipv6.address": "2001:DB8::7", "ipv6.host_address": "fe80::2",
+                ]) { $1 },
+        ])
+        let links = devices.nics.compactMap(\.direct)
+        #expect(devices.nics.map(\.network) == ["", "", ""] && devices.nics[0].interface == "eth1")
+        #expect(links.map(\.kind) == [.macvlan, .p2p, .routed])
+        #expect(links[0].parent == "eth0" && links[0].mtu == 1400)
+        #expect(links[1].hostName == "wire0" && links[1].routes == ["10.9.0.0/24", "10.8.0.0/16", "fd00::/64"])
+        #expect(links[2].ipv4.addresses == ["192.0.2.7", "192.0.2.8"] && links[2].ipv6.addresses == ["2001:db8::7"])
+        #expect(!links[2].ipv4.hasGateway && links[2].ipv6.hasGateway)
+        #expect(!links[2].ipv4.probesNeighbours && links[2].ipv4.hostAddress == "169.254.0.1")
+        #expect(links[2].ipv6.probesNeighbours && links[2].ipv6.hostAddress == "fe80::2")
+        let refused = #expect(throws: EngineError.self) {
+            try Devices(["a": Self.macvlan.merging(["vlan": "5"]) { $1 }])
+        }
+        #expect(refused?.code == .unsupported && refused?.message.contains("'vlan'") == true)
     }
 
     @Test func whatIsRightIsTyped() throws {

@@ -8,7 +8,7 @@ import Testing
 
 @Suite(.enabled(if: isRoot, "needs root: owners, trusted attributes, mounts"))
 struct FolderPoolTests {
-    @Test(arguments: StoragePoolConformance.cases)
+    @Test(arguments: StoragePoolConformance.cases + [StoragePoolConformance.disks])
     func keepsThePromises(_ promise: StoragePoolConformance.Case) async throws {
         try await Store.with { store in
             let layers = try await store.storage.stack([try await store.unpacked(files: ["a": "1"])])

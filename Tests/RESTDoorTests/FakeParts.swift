@@ -35,6 +35,9 @@ struct FakeNetwork: NetworkDriver {
     func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {}
     func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String { "tap0" }
     func disconnect(_ endpoint: NetworkEndpoint) async throws {}
+    func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) async throws {}
+    func links(of endpoints: [NetworkEndpoint]) async throws -> [NetworkEndpoint: HostEnd] { [:] }
+    func interfaces(in namespace: OwnedDescriptor) async throws -> [GuestInterface] { [] }
     func rename(_ endpoint: NetworkEndpoint) async throws {}
     func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws {}
     func freeSubnets(avoiding taken: [String]) async throws -> (ipv4: String, ipv6: String) {

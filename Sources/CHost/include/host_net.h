@@ -33,6 +33,20 @@ static inline int isle_net_tap_open(const char *name) {
 
 #endif
 
+/// Writes the name of the interface whose frames the device file `path` gives (macvtap) to `name`, of 16 bytes. 0 or a
+/// negative errno.
+static inline int isle_net_tap_name(const char *path, char *name) {
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    int result = ioctl(fd, TUNGETIFF, &request) == 0 ? 0 : -errno;
+    close(fd);
+    memcpy(name, request.ifr_name, 16);
+    name[15] = 0;
+    return result;
+}
+
 extern int setns(int fd, int nstype);
 extern int unshare(int flags);
 

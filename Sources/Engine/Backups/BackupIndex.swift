@@ -13,6 +13,8 @@ enum BackupIndex {
         var imageConfig: [String: String]
         var metadata: InstanceMetadata?
         var templates: [String: String]
+        /// Of a machine: what lies beside its disks and came along, by path in the archive.
+        var companions: [String]?
     }
 
     static func instance(

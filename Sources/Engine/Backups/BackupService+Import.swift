@@ -14,6 +14,11 @@ public struct InstanceImport: Sendable {
     /// Folder of the archive with the instance's own files.
     var place: String { record.kind == .machine ? "backup/virtual-machine" : "backup/container" }
 
+    /// Names of what lies beside the disk that is at `place`; of those that there can be.
+    func companions(at place: String) -> [String] {
+        RootFiles.companionNames.filter { own.companions?.contains("\(place)/\($0)") == true }
+    }
+
     func place(of snapshot: SnapshotRecord) -> String {
         record.kind == .machine
             ? "backup/virtual-machine-snapshots/\(snapshot.name)" : "backup/snapshots/\(snapshot.name)"
@@ -100,7 +105,14 @@ extension BackupService {
             var targets: [String: BackupTarget] = [:]
             for root in roots {
                 if record.kind == .machine {
-                    targets[root.place + ".qcow2"] = .file("\(try await pool.diskFolder(root.id))/disk.qcow2")
+                    let folder = try await pool.diskFolder(root.id)
+                    targets[root.place + ".qcow2"] = .file("\(folder)/disk.qcow2")
+                    for name in wanted.companions(at: root.place) {
+                        // The state of a TPM is a folder; the firmware's settings are files.
+                        if name == RootFiles.tpm { try Folders.make("\(folder)/\(name)", mode: 0o711) }
+                        targets["\(root.place)/\(name)"] =
+                            name == RootFiles.tpm ? .folder("\(folder)/\(name)") : .file("\(folder)/\(name)")
+                    }
                 } else {
                     let made = try await pool.prepare(root.id, over: parts.snapshotter.stack([]))
                     targets[root.place + "/rootfs"] = .folder("\(made.instanceDirectory)/upper")

@@ -80,23 +80,41 @@ extension BackupService {
         for name in try folder.list() {
             own.templates[name] = String(decoding: try folder.template(name), as: UTF8.self)
         }
+        let isMachine = record.kind == .machine
+        let type = isMachine ? "virtual-machine" : "container"
+        var roots: [(root: RootName, record: InstanceRecord, place: String)] = snapshots.map { snapshot in
+            let place = isMachine ? "backup/virtual-machine-snapshots" : "backup/snapshots"
+            return (.snapshot(snapshot.id), snapshot.instance, "\(place)/\(snapshot.name)")
+        }
+        roots.append((present, record, "backup/\(type)"))
+        let beside = isMachine ? try await companions(roots.map { ($0.root, $0.place) }, pool: record.pool) : []
+        own.companions = beside.isEmpty ? nil : beside.map(\.path)
         let index = try BackupIndex.instance(
             record, merged, snapshots: snapshots, pool: try await pools.get(record.pool ?? PoolRecord.standard),
             own: own)
         var content = BackupContent(index: index, parts: [])
         guard record.kind != .module else { return content }
-        let isMachine = record.kind == .machine
-        let type = isMachine ? "virtual-machine" : "container"
-        for snapshot in snapshots {
-            let place = isMachine ? "backup/virtual-machine-snapshots" : "backup/snapshots"
-            content.parts.append(
-                try await part(
-                    .snapshot(snapshot.id), of: snapshot.instance, pool: record.pool, at: "\(place)/\(snapshot.name)",
-                    scratch))
+        for (root, then, place) in roots.dropLast() {
+            content.parts.append(try await part(root, of: then, pool: record.pool, at: place, scratch))
         }
         if let config = index["config"] { content.files.append(("backup/\(type)/backup.yaml", .yaml(config))) }
         content.parts.append(try await part(present, of: record, pool: record.pool, at: "backup/\(type)", scratch))
+        content.parts += beside
         return content
+    }
+
+    /// What lies beside the disks of a machine.
+    private func companions(_ roots: [(root: RootName, place: String)], pool: String?) async throws
+        -> [BackupContent.Part]
+    {
+        var parts: [BackupContent.Part] = []
+        for (root, place) in roots {
+            for path in try await pools.pool(pool ?? PoolRecord.standard).files(of: root).companions {
+                let name = path.split(separator: "/").last.map(String.init) ?? ""
+                parts.append(.init("\(place)/\(name)", name == RootFiles.tpm ? .folder(path) : .file(path)))
+            }
+        }
+        return parts
     }
 
     private func part(

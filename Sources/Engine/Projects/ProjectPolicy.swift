@@ -190,6 +190,8 @@ public struct ProjectPolicy: Sendable {
             }
         default: break
         }
+        // A wire to the host leads to no network.
+        guard keys["nictype"] != "p2p" else { return nil }
         let allowed = rule("restricted.networks.access")
         guard !allowed.isEmpty else { return nil }
         let names = allowed.split(separator: ",").map { $0.filter { $0 != " " } }

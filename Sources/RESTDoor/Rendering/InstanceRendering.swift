@@ -37,7 +37,7 @@ extension API.Instance {
         if full {
             state = API.InstanceState(view)
             snapshots = view.snapshots.map { API.InstanceSnapshot($0) }
-            backups = []
+            backups = view.backups.map { API.Backup($0, isVolume: false) }
         }
     }
 
@@ -117,8 +117,7 @@ extension API.PublishedPort {
 }
 
 extension API.InstanceState {
-    /// - Parameter counters: traffic by name of the interface inside.
-    init(_ view: InstanceView, counters: [String: NetworkCounters] = [:]) {
+    init(_ view: InstanceView) {
         self.init()
         status = view.status.rawValue
         statusCode = view.status.code.rawValue
@@ -130,13 +129,20 @@ extension API.InstanceState {
         memory.total = view.usage?.memoryTotal ?? view.memoryLimit
         startedAt = view.startedAt.map { WireTypes.Timestamp.string($0) }
         guard view.pid != nil else { return }
-        network = Dictionary(
-            view.endpoints.map { ($0.device, Interface($0, counters[$0.device])) }, uniquingKeysWith: { $1 })
+        var interfaces = Dictionary(
+            view.endpoints.map { ($0.device, Interface($0, view.hostEnds[$0.device])) }, uniquingKeysWith: { $1 })
+        for found in view.interfaces {
+            var interface = Interface(found)
+            interface.hostName = view.hostEnds[found.name]?.name ?? ""
+            interfaces[found.name] = interface
+        }
+        network = interfaces
     }
 }
 
 extension API.InstanceState.Interface {
-    init(_ endpoint: NetworkEndpoint, _ counters: NetworkCounters?) {
+    /// As it was set up.
+    init(_ endpoint: NetworkEndpoint, _ end: HostEnd?) {
         self.init()
         hwaddr = endpoint.mac
         state = "up"
@@ -146,7 +152,25 @@ extension API.InstanceState.Interface {
                 endpoint.ipv4.map { API.Address("inet", $0, endpoint.prefixLength4) },
                 endpoint.ipv6.map { API.Address("inet6", $0, endpoint.prefixLength6) },
             ].compactMap { $0 }
-        if let counters { self.counters = API.Counters(counters) }
+        guard let end else { return }
+        hostName = end.name
+        mtu = end.mtu
+        counters = API.Counters(end.counters)
+    }
+
+    /// As it is inside.
+    init(_ interface: GuestInterface) {
+        self.init()
+        hwaddr = interface.mac
+        mtu = interface.mtu
+        state = interface.isUp ? "up" : "down"
+        type = interface.isLoopback ? "loopback" : "broadcast"
+        addresses = interface.addresses.map { found in
+            var address = API.Address(found.isIPv6 ? "inet6" : "inet", found.address, found.prefixLength)
+            address.scope = found.scope
+            return address
+        }
+        counters = API.Counters(interface.counters)
     }
 }
 

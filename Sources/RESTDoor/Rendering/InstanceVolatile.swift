@@ -23,6 +23,8 @@ enum InstanceVolatile {
                     $0.value["type"] == "nic" && ($0.value["name"] ?? $0.key) == endpoint.device
                 }?
                 .key ?? endpoint.device
+            // Only where it was looked up.
+            if let end = view.hostEnds[endpoint.device] { keys["volatile.\(device).host_name"] = end.name }
             if view.expanded.devices[device]?["hwaddr"] == nil { keys["volatile.\(device).hwaddr"] = endpoint.mac }
         }
         if let base = record.config["volatile.idmap.base"].flatMap({ UInt32($0) }) {

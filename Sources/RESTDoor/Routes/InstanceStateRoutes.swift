@@ -19,13 +19,7 @@ struct InstanceStateRoutes: Sendable {
 
     private func get(_ call: Call) async throws -> Response {
         let view = try await instances.get(try call.parameter("name"), project: call.project, withUsage: true)
-        var counters: [String: NetworkCounters] = [:]
-        if view.pid != nil {
-            for endpoint in view.endpoints {
-                counters[endpoint.device] = try await door.engine.networks.counters(endpoint)
-            }
-        }
-        return try Reply.sync(API.InstanceState(view, counters: counters))
+        return try Reply.sync(API.InstanceState(view))
     }
 
     private func put(_ call: Call) async throws -> Response {

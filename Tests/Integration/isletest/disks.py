@@ -47,6 +47,7 @@ TINY_INIT = """#!/bin/busybox sh
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 [ -d /sys/firmware/efi ] && echo "firmware uefi" || echo "firmware bios"
 for module in /*.ko; do insmod $module; done
+[ -e /dev/tpm0 ] && echo "tpm $(cat /sys/class/tpm/tpm0/tpm_version_major)"
 # The power button is one of the input devices.
 for input in /dev/input/event*; do
   ( dd if=$input bs=24 count=1 >/dev/null 2>&1 && echo "button pressed" && sync && poweroff -f ) &
