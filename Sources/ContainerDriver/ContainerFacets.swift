@@ -30,10 +30,11 @@ struct ContainerControl: PauseFacet, LimitsFacet, UsageFacet {
 
     func pause() async throws { try await handle.cgroup().freeze() }
     func resume() async throws { try handle.cgroup().thaw() }
-    var isPaused: Bool { get async throws { handle.cgroups.find(handle.id.raw)?.isFrozen ?? false } }
+    var isPaused: Bool { get async throws { handle.groupIfAny?.isFrozen ?? false } }
 
     func apply(_ limits: Limits) async throws {
         let group = try handle.cgroup()
+        defer { handle.forgetGroup() }
         // Lowering a memory limit makes the kernel reclaim, which can take seconds.
         try await runBlocking { try group.apply(limits) }
     }

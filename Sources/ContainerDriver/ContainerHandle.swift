@@ -20,6 +20,8 @@ final class ContainerHandle: InstanceHandle {
     private let stored: Mutex<ContainerState>
     private let isDeleted = Atomic(false)
     private let sessions = Atomic<Int>(0)
+    /// The control group, once it was looked for.
+    private let group = Mutex<Cgroup?>(nil)
     /// The first process, as long as it runs: asking the shim each time costs a connection.
     private let first = Mutex<(pid: Int32?, hasEnded: Bool)>((nil, false))
 
@@ -62,10 +64,22 @@ final class ContainerHandle: InstanceHandle {
 
     var networkNamespace: OwnedDescriptor? { get async throws { try await connection.networkNamespace() } }
 
+    /// The instance's control group; nil once it is gone with the instance. Where it is changes with its limits alone, and
+    /// looking for it in every tree takes longer than reading what it says.
+    var groupIfAny: Cgroup? {
+        if let known = group.withLock({ $0 }), known.isThere { return known }
+        let found = cgroups.find(id.raw)
+        group.withLock { $0 = found }
+        return found
+    }
+
+    /// To be looked for again: its limits make it join further trees.
+    func forgetGroup() { group.withLock { $0 = nil } }
+
     /// The instance's control group.
     /// - Throws: `conflict` when it is gone with the instance.
     func cgroup() throws -> Cgroup {
-        guard let group = cgroups.find(id.raw) else {
+        guard let group = groupIfAny else {
             throw EngineError(.conflict, "instance \(state.name) is not running: it has no control group")
         }
         return group

@@ -18,6 +18,9 @@ public struct Cgroup: Sendable {
     var files: any CgroupFiles { host.files }
     var unified: String? { folders.first(where: \.isUnified)?.path }
 
+    /// Whether it has not been removed: looked up in one of its trees.
+    public var isThere: Bool { folders.first.map { files.exists($0.path) } ?? false }
+
     /// The folders whose `cgroup.procs` a process writes itself into to join.
     public var joinFolders: [String] { folders.map(\.path) }
 

@@ -37,8 +37,22 @@ public struct KernelCgroupFiles: CgroupFiles {
 
     public func read(_ path: String) -> String? {
         // Every failure means the same to the callers: the kernel does not tell.
-        guard let bytes = try? readSmallFile(path, limit: 16 << 20) else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
+        let raw = open(path, O_RDONLY | O_CLOEXEC)
+        guard raw >= 0 else { return nil }
+        defer { close(raw) }
+        // Figures of hundreds of groups are read at once: most files fit into a buffer that costs nothing.
+        return withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 1) { buffer in
+            var count = 0
+            while count < buffer.count {
+                let more = Glibc.read(raw, buffer.baseAddress.map { $0 + count }, buffer.count - count)
+                if more < 0 && errno == EINTR { continue }
+                guard more >= 0 else { return nil }
+                if more == 0 { return String(decoding: buffer[..<count], as: UTF8.self) }
+                count += more
+            }
+            guard let bytes = try? readSmallFile(path, limit: 16 << 20) else { return nil }
+            return String(decoding: bytes, as: UTF8.self)
+        }
     }
 
     public func directories(_ path: String) -> [String] {

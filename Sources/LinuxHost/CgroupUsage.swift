@@ -39,14 +39,46 @@ extension Cgroup {
             processes: path(of: "pids").flatMap { number("\($0)/pids.current") } ?? Int64(pids().count))
     }
 
-    private func number(_ path: String) -> Int64? { host.words(path).first.flatMap { Int64($0) } }
+    private func number(_ path: String) -> Int64? {
+        files.read(path).flatMap { text in
+            var text = text
+            return text.withUTF8 { Self.leadingNumber($0) }
+        }
+    }
 
     /// The value of a line `name value`.
     func field(_ name: String, in path: String) -> Int64? {
-        for line in (files.read(path) ?? "").split(separator: "\n") {
-            let parts = line.split(separator: " ")
-            if parts.count == 2, parts[0] == name { return Int64(parts[1]) }
+        guard var text = files.read(path) else { return nil }
+        var name = name
+        return text.withUTF8 { text in name.withUTF8 { Self.field($0, in: text) } }
+    }
+
+    private static func field(_ name: UnsafeBufferPointer<UInt8>, in text: UnsafeBufferPointer<UInt8>) -> Int64? {
+        var start = 0
+        while start + name.count < text.count {
+            let value = start + name.count
+            if text[value] == 0x20, text[start..<value].elementsEqual(name) {
+                return leadingNumber(UnsafeBufferPointer(rebasing: text[(value + 1)...]))
+            }
+            guard let end = text[start...].firstIndex(of: 0x0a) else { return nil }
+            start = end + 1
         }
         return nil
+    }
+
+    /// Digits up to the end of the line or the next blank; nil for anything else.
+    private static func leadingNumber(_ text: UnsafeBufferPointer<UInt8>) -> Int64? {
+        var value: Int64 = 0
+        var count = 0
+        for byte in text {
+            if byte == 0x0a || byte == 0x20 { break }
+            guard (48...57).contains(byte) else { return nil }
+            let (larger, isOver) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isOverToo) = larger.addingReportingOverflow(Int64(byte - 48))
+            guard !isOver, !isOverToo else { return nil }
+            value = sum
+            count += 1
+        }
+        return count == 0 ? nil : value
     }
 }
