@@ -42,7 +42,7 @@ public final class BtrfsPool: StoragePool {
         guard exists(root) else { throw EngineError(.notFound, "there are no files at \(path(root))") }
     }
 
-    private func refuseTaken(_ root: RootName) throws {
+    func refuseTaken(_ root: RootName) throws {
         guard !exists(root) else { throw EngineError(.alreadyExists, "\(path(root)) is there already") }
     }
 
@@ -150,6 +150,10 @@ public final class BtrfsPool: StoragePool {
                 if access(target, F_OK) != 0 { try Self.move("\(folder)/\(name)", target) }
             }
             for entry in try RootDirectory(path: folder).list() where entry.name.text.hasPrefix(".") {
+                if entry.name.text.hasPrefix(".stream-") {
+                    try await removeStaging("\(folder)/\(entry.name.text)")
+                    continue
+                }
                 try await maker.remove("\(folder)/\(entry.name.text)")
             }
         }
@@ -246,7 +250,7 @@ public final class BtrfsPool: StoragePool {
         }
     }
 
-    private func publish(_ staging: String, _ root: RootName) throws {
+    func publish(_ staging: String, _ root: RootName) throws {
         try refuseTaken(root)
         try Self.move(staging, path(root))
     }

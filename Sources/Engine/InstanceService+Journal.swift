@@ -46,7 +46,11 @@ extension InstanceService {
         case "refresh":
             // What is between is whole or not there; the instance may have lost its old files to it already.
             try await actor.finishRefresh(from: id)
-        case "import": try await services.pools.pool(of: await actor.record).discard(.instance(id))
+        case "import":
+            let pool = try await services.pools.pool(of: await actor.record)
+            try await pool.discard(.instance(id))
+            guard try await !parts.store.snapshots().unreadable.contains(id.raw) else { return }
+            if await !actor.snapshots.contains(where: { $0.id == id }) { try await pool.discard(.snapshot(id)) }
         case "snapshot-delete": try await actor.dropSnapshot(id)
         case "restore":
             guard let snapshot = await actor.snapshots.first(where: { $0.id == id }) else { return }

@@ -25,6 +25,8 @@ public struct BackupRecord: Sendable, Codable, Identifiable {
     public var onlyPresent: Bool
     /// Bytes of the file.
     public var size: Int64
+    /// In the storage driver's own form; nil: no.
+    public var isOptimized: Bool?
 
     public init(
         id: InstanceID, owner: Owner, name: String, createdAt: Double, expiresAt: Double? = nil,

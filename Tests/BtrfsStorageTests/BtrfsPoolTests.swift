@@ -68,6 +68,48 @@ struct BtrfsPoolTests {
         }
     }
 
+    @Test func rootsGoOutAsStreamsAndComeBack() async throws {
+        try await Loop.with { loop, pool in
+            let layers = try loop.layers()
+            mkdir("\(loop.folder)/mounts/test/other", 0o711)
+            let other = try BtrfsPool(path: "\(loop.folder)/mounts/test/other")
+            let (id, snapshot) = (InstanceID.random(), InstanceID.random())
+            let root = try await pool.prepare(id, over: layers)
+            let folder = try RootDirectory(path: "\(root.instanceDirectory)/upper")
+            try folder.writeFile("file", Array("then".utf8))
+            try await pool.clone(.instance(id), to: .snapshot(snapshot), isBusy: false)
+            try folder.writeFile("file", Array("now".utf8))
+            let files = ["one", "two"].map { "\(loop.folder)/\($0).bin" }
+            let streams = [RootStream(.snapshot(snapshot), files[0]), RootStream(.instance(id), files[1])]
+            let sender: any StreamingPool = try #require(pool as? any StreamingPool)
+            try await sender.send(streams)
+            try await other.receive(streams)
+            func text() throws -> String {
+                let path = "\(loop.folder)/mounts/test/other/instances/\(id.raw)/upper/file"
+                return String(decoding: try readSmallFile(path), as: UTF8.self)
+            }
+            #expect(try text() == "now")
+            try await other.restore(id, from: snapshot)
+            #expect(try text() == "then")
+            await #expect(throws: EngineError.self) { try await other.receive(streams) }
+            // One that would lead the instance out of its root, and one that is none.
+            let evil = InstanceID.random()
+            let made = try await pool.prepare(evil, over: layers)
+            try RootDirectory(path: made.instanceDirectory).removeTree("upper")
+            #expect(symlink("/etc", "\(made.instanceDirectory)/upper") == 0)
+            let stream = RootStream(.instance(evil), "\(loop.folder)/evil.bin")
+            try await sender.send([stream])
+            let refused = await #expect(throws: EngineError.self) { try await other.receive([stream]) }
+            #expect(refused?.code == .invalidArgument && refused?.message.contains("upper") == true)
+            try RootDirectory(path: loop.folder).writeFile("none.bin", [1, 2, 3])
+            await #expect(throws: EngineError.self) {
+                try await other.receive([RootStream(.instance(.random()), "\(loop.folder)/none.bin")])
+            }
+            let left = try RootDirectory(path: "\(loop.folder)/mounts/test/other/instances").list().map(\.name.text)
+            #expect(left == [id.raw])
+        }
+    }
+
     @Test func aSizeIsEnforced() async throws {
         try await Loop.with { loop, pool in
             let id = InstanceID.random()

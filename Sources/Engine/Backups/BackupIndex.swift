@@ -18,12 +18,16 @@ enum BackupIndex {
     }
 
     static func instance(
-        _ record: InstanceRecord, _ merged: MergedConfig, snapshots: [SnapshotRecord], pool: PoolRecord, own: Own
+        _ record: InstanceRecord, _ merged: MergedConfig, snapshots: [SnapshotRecord], pool: PoolRecord, own: Own,
+        isOptimized: Bool = false
     ) throws -> Metadata {
         let type = record.kind == .machine ? "virtual-machine" : "container"
         return [
-            "name": .string(record.name), "backend": .string(pool.driver), "pool": .string(pool.name),
-            "snapshots": .array(snapshots.map { .string($0.name) }), "optimized": false, "optimized_header": false,
+            "name": .string(record.name),
+            // What is written so lies over an image's layers: no driver of LXD's can make use of it.
+            "backend": .string(isOptimized ? Self.ownForm(pool.driver) : pool.driver), "pool": .string(pool.name),
+            "snapshots": .array(snapshots.map { .string($0.name) }), "optimized": .bool(isOptimized),
+            "optimized_header": false,
             "type": .string(type),
             "config": [
                 "container": .object(
@@ -56,6 +60,9 @@ enum BackupIndex {
             "isle": try JSONDecoder().decode(Metadata.self, from: JSONEncoder().encode(own)),
         ]
     }
+
+    /// Names the form in which the driver writes what is optimized.
+    static func ownForm(_ driver: String) -> String { "isle-\(driver)" }
 
     static func volume(_ volume: VolumeRecord, snapshots: [VolumeSnapshotRecord], pool: PoolRecord) -> Metadata {
         [
@@ -110,9 +117,14 @@ enum BackupIndex {
 struct BackupIndexReader {
     let index: Metadata
 
+    /// The form of the storage driver's own that its files are in; nil: file by file.
+    let form: String?
+
     /// - Throws: `invalidArgument` unless it is about one of `types` in a form that can be read.
     init(_ index: Metadata, types: [String]) throws {
         self.index = index
+        let backend = index["backend"]?.string ?? "-"
+        if case .bool(true)? = index["optimized"] { form = backend } else { form = nil }
         let type = index["type"]?.string ?? "container"
         guard types.contains(type) else {
             throw EngineError(
@@ -120,10 +132,10 @@ struct BackupIndexReader {
                 "the backup is of the type \(Names.quoted(type)), not \(types.joined(separator: " or "))",
                 hint: "instances and volumes are imported by commands of their own")
         }
-        guard case .bool(true)? = index["optimized"] else { return }
+        guard let form, !form.hasPrefix("isle-") else { return }
         throw EngineError(
             .unsupported,
-            "the backup is in the form of the storage driver \(Names.quoted(index["backend"]?.string ?? "-"))",
+            "the backup is in the form of LXD's storage driver \(Names.quoted(form))",
             hint: "export it again without --optimized-storage")
     }
 

@@ -10,6 +10,8 @@ public struct InstanceImport: Sendable {
     public var path: String
     public var record: InstanceRecord
     var snapshots: [SnapshotRecord]
+    /// See `BackupIndexReader.form`.
+    var form: String?
     var own: BackupIndex.Own
     /// Folder of the archive with the instance's own files.
     var place: String { record.kind == .machine ? "backup/virtual-machine" : "backup/container" }
@@ -48,14 +50,17 @@ extension BackupService {
                 .alreadyExists, "an instance named \(Names.quoted(name)) exists already",
                 hint: "give another name, or delete it first")
         }
-        var record = try Self.record(shown, id: .random(), name: name, project: project, own)
+        // What is not file by file lies over the image's layers.
+        var record = try Self.record(
+            shown, id: .random(), name: name, project: project, own, keepsImage: reader.form != nil)
         record.pool = try await place(&record, wanted: pool, said: reader.index["pool"]?.string)
         for profile in record.profiles { _ = try await instances.services.profiles.get(profile, project: project) }
         try await instances.checkPlan(record, try await image(of: record))
         var snapshots: [SnapshotRecord] = []
         for snapshot in try reader.snapshotNames() {
             let said = reader.snapshot(snapshot, in: "snapshots")
-            var then = try Self.record(said, id: record.id, name: name, project: project, own)
+            var then = try Self.record(
+                said, id: record.id, name: name, project: project, own, keepsImage: reader.form != nil)
             then.pool = record.pool
             snapshots.append(
                 SnapshotRecord(
@@ -63,7 +68,8 @@ extension BackupService {
                     createdAt: BackupIndexReader.time(said["created_at"]) ?? Clock.now,
                     expiresAt: BackupIndexReader.time(said["expires_at"])))
         }
-        return InstanceImport(path: path, record: record, snapshots: snapshots, own: own)
+        if let form = reader.form { _ = try await streaming(form, record) }
+        return InstanceImport(path: path, record: record, snapshots: snapshots, form: reader.form, own: own)
     }
 
     /// Makes the instance. On an error nothing of it stays.
@@ -101,6 +107,10 @@ extension BackupService {
         let pool = try await pools.pool(of: record)
         let roots =
             wanted.snapshots.map { (id: $0.id, place: wanted.place(of: $0)) } + [(id: record.id, place: wanted.place)]
+        if let form = wanted.form {
+            try await receive(wanted, streaming(form, record))
+            return try await finish(wanted, actor)
+        }
         do {
             var targets: [String: BackupTarget] = [:]
             for root in roots {
@@ -131,8 +141,51 @@ extension BackupService {
             }
             throw error
         }
+        try await finish(wanted, actor)
+    }
+
+    private func finish(_ wanted: InstanceImport, _ actor: InstanceActor) async throws {
         await actor.take(wanted.snapshots)
         try await actor.limitRoot()
+    }
+
+    /// The record's pool, which must know the form.
+    private func streaming(_ form: String, _ record: InstanceRecord) async throws -> any StreamingPool {
+        let pool = try await pools.get(record.pool ?? PoolRecord.standard)
+        guard BackupIndex.ownForm(pool.driver) == form,
+            let streaming = try await pools.pool(of: record) as? any StreamingPool
+        else {
+            throw EngineError(
+                .unsupported,
+                "the backup is in the form of another storage driver (\(form)) than pool \(Names.quoted(pool.name)) has (\(pool.driver))",
+                hint: "import it into a pool of that driver (--storage), or export it again without --optimized-storage"
+            )
+        }
+        return streaming
+    }
+
+    private func receive(_ wanted: InstanceImport, _ pool: any StreamingPool) async throws {
+        let scratch = "\(parts.layout.temporary)/import-\(wanted.record.id.raw)"
+        try Folders.make(scratch, mode: 0o700)
+        do {
+            let roots =
+                wanted.snapshots.map { (root: RootName.snapshot($0.id), place: wanted.place(of: $0)) }
+                + [(root: .instance(wanted.record.id), place: wanted.place)]
+            let streams = roots.enumerated().map { RootStream($0.element.root, "\(scratch)/\($0.offset).bin") }
+            let targets = zip(roots, streams).map { ($0.place + ".bin", BackupTarget.file($1.path)) }
+            try await archiver.unpackBackup(wanted.path, into: Dictionary(uniqueKeysWithValues: targets))
+            try await pool.receive(streams)
+            do {
+                for snapshot in wanted.snapshots { try await parts.store.save(snapshot) }
+            } catch {
+                for stream in streams { try await pool.discard(stream.root) }
+                throw error
+            }
+        } catch {
+            try await parts.folders.remove(scratch)
+            throw error
+        }
+        try await parts.folders.remove(scratch)
     }
 
     // MARK: reading
@@ -155,16 +208,16 @@ extension BackupService {
     }
 
     private static func record(
-        _ said: Metadata, id: InstanceID, name: String, project: String, _ own: BackupIndex.Own
+        _ said: Metadata, id: InstanceID, name: String, project: String, _ own: BackupIndex.Own, keepsImage: Bool
     ) throws -> InstanceRecord {
         let given = try BackupIndexReader.table(said["config"], "config").filter { !$0.key.hasPrefix("volatile.") }
-        let config = own.imageConfig.merging(given) { $1 }
+        let config = keepsImage ? given : own.imageConfig.merging(given) { $1 }
         let devices = try BackupIndexReader.tables(said["devices"], "devices")
         try OptionCatalog.check(config, kind: own.kind)
         _ = try Devices(devices)
         let isEphemeral = if case .bool(true)? = said["ephemeral"] { true } else { false }
         // What has an image keeps it only where its files do not come along.
-        let needsImage = own.kind == .machine || own.kind == .module
+        let needsImage = own.kind == .machine || own.kind == .module || keepsImage
         return InstanceRecord(
             id: id, project: project, name: name, kind: own.kind,
             architecture: said["architecture"]?.string ?? Host.architecture,

@@ -24,7 +24,16 @@ extension BackupService {
                 let scratch = "\(parts.layout.temporary)/backup-\(backup.id.raw)"
                 try Folders.make(scratch, mode: 0o700)
                 do {
-                    let content = try await content(of: actor, present: root, backup.onlyPresent, scratch: scratch)
+                    var backup = backup
+                    var streaming: (any StreamingPool)?
+                    let record = await actor.record
+                    if request.isOptimized, record.kind != .module {
+                        // Pools without a form of their own make what others make, as LXD does.
+                        streaming = try await pools.pool(of: record) as? any StreamingPool
+                        backup.isOptimized = streaming == nil ? nil : true
+                    }
+                    let content = try await content(
+                        of: actor, present: root, backup.onlyPresent, scratch: scratch, streaming: streaming)
                     let kept = try await keep(backup, content, request)
                     try await parts.folders.remove(scratch)
                     return kept
@@ -65,9 +74,10 @@ extension BackupService {
         return try result.get()
     }
 
-    private func content(of actor: InstanceActor, present: RootName, _ onlyPresent: Bool, scratch: String) async throws
-        -> BackupContent
-    {
+    private func content(
+        of actor: InstanceActor, present: RootName, _ onlyPresent: Bool, scratch: String,
+        streaming: (any StreamingPool)?
+    ) async throws -> BackupContent {
         let record = await actor.record
         let merged = await actor.merged()
         let snapshots = onlyPresent ? [] : await actor.snapshots
@@ -87,13 +97,22 @@ extension BackupService {
             return (.snapshot(snapshot.id), snapshot.instance, "\(place)/\(snapshot.name)")
         }
         roots.append((present, record, "backup/\(type)"))
-        let beside = isMachine ? try await companions(roots.map { ($0.root, $0.place) }, pool: record.pool) : []
+        let beside =
+            isMachine && streaming == nil
+            ? try await companions(roots.map { ($0.root, $0.place) }, pool: record.pool) : []
         own.companions = beside.isEmpty ? nil : beside.map(\.path)
         let index = try BackupIndex.instance(
             record, merged, snapshots: snapshots, pool: try await pools.get(record.pool ?? PoolRecord.standard),
-            own: own)
+            own: own, isOptimized: streaming != nil)
         var content = BackupContent(index: index, parts: [])
         guard record.kind != .module else { return content }
+        if let streaming {
+            let streams = roots.enumerated().map { RootStream($0.element.root, "\(scratch)/\($0.offset).bin") }
+            try await streaming.send(streams)
+            content.parts = zip(roots, streams).map { .init($0.place + ".bin", .file($1.path)) }
+            if let config = index["config"] { content.files.append(("backup/\(type)/backup.yaml", .yaml(config))) }
+            return content
+        }
         for (root, then, place) in roots.dropLast() {
             content.parts.append(try await part(root, of: then, pool: record.pool, at: place, scratch))
         }

@@ -97,11 +97,6 @@ public actor BackupService {
     /// Says now what would make `write` fail.
     func checked(_ request: BackupRequest, _ owner: BackupRecord.Owner, project: String) async throws -> BackupRecord {
         try await projects.policy(of: project).checkBackups()
-        guard !request.isOptimized else {
-            throw EngineError(
-                .unsupported, "backups in the storage driver's own form are not made",
-                hint: "leave --optimized-storage out: the archive then fits every kind of pool")
-        }
         try archiver.checkCompression(try await compression(request))
         let taken = Set(try await files.list(owner).map(\.name))
         if let name = request.name {

@@ -222,5 +222,6 @@ extension API.Backup {
             containerOnly = backup.onlyPresent
         }
         size = backup.size
+        optimizedStorage = backup.isOptimized == true
     }
 }

@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 
 from isletest.lxc import Lxc
+from test_lxc_storage import need_btrfs
 
 WAITER = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"
 
@@ -72,10 +73,70 @@ def test_an_instance_goes_out_and_comes_back(env):
     assert run(env, "third", "cat /late").strip() == "two"
     isle("delete", "-f", "third")
     lxc("storage", "delete", "other")
-    refused = lxc("export", "box", env.folder / "x", "--optimized-storage", check=False)
-    assert refused.code != 0 and "optimized" in refused.err, refused
+    # A pool of folders has no form of its own: the archive is as any other.
+    lxc("export", "box", env.folder / "plain", "--optimized-storage", "--instance-only")
+    assert "backup/container/rootfs/late" in members(env.folder / "plain")
     refused = lxc("export", "box", env.folder / "x", "--compression", "rm -rf", check=False)
     assert refused.code != 0 and "compression" in refused.err, refused
+    assert leftovers(env) == []
+
+
+def test_optimized_storage(env):
+    """btrfs pools write their subvolumes; what they wrote fits btrfs pools alone."""
+    need_btrfs()
+    lxc, isle = Lxc(env), env.daemon.isle
+    for pool in ("fast", "faster"):
+        lxc("storage", "create", pool, "btrfs", "size=1GiB")
+    try:
+        make(env, "box", "-c", "user.note=first", "-D", "root,type=disk,path=/,pool=fast")
+        isle("start", "box")
+        run(env, "box", "echo one > /data; chown 1000:1001 /data; dd if=/dev/urandom of=/big bs=1M count=8 2>/dev/null")
+        lxc("snapshot", "box", "s0")
+        run(env, "box", "echo two > /late; rm /bin/vi")
+        lxc("snapshot", "box", "s1")
+        run(env, "box", "echo three > /latest")
+        archive = env.folder / "optimized.tar"
+        lxc("export", "box", archive, "--optimized-storage", "--compression", "none")
+        found = members(archive)
+        assert {"backup/container.bin", "backup/snapshots/s0.bin", "backup/snapshots/s1.bin"} < set(found), set(found)
+        # From the second on only what differs.
+        sizes = [found[f"backup/{name}.bin"].size for name in ("snapshots/s0", "snapshots/s1", "container")]
+        assert sizes[0] > 8 << 20 and max(sizes[1:]) < 1 << 20, sizes
+        index = tarfile.open(archive).extractfile("backup/index.yaml").read().decode()
+        assert '"optimized": true' in index, index
+        lxc("import", archive, "second", "--storage", "faster")
+        isle("start", "second")
+        assert run(env, "second", "cat /data /late /latest; stat -c %u:%g /data; test -e /bin/vi || echo gone").split() == \
+            ["one", "two", "three", "1000:1001", "gone"]
+        assert isle("snapshot", "list", "second", "-q").out.split() == ["s0", "s1"]
+        lxc("restore", "second", "s0")
+        assert run(env, "second", "test -e /late || echo none; test -e /bin/vi && echo vi; cat /data").split() == ["none", "vi", "one"]
+        assert lxc("config", "get", "second", "user.note").out.strip() == "first"
+        lxc("query", "-X", "POST", "/1.0/instances/box/backups", "-d", '{"name": "b0", "optimized_storage": true}', "--wait")
+        kept = json.loads(lxc("query", "/1.0/instances/box/backups/b0").out)
+        assert kept["optimized_storage"] is True, kept
+        assert [b["name"].split("/")[-1] for b in json.loads(lxc("query", "/1.0/instances?recursion=2").out)[0]["backups"]] == ["b0"]
+        refused = lxc("import", archive, "third", "--storage", "default", check=False)
+        assert refused.code != 0 and "another storage driver" in refused.err, refused
+        # Damaged streams leave nothing.
+        broken = env.folder / "broken.tar"
+        with tarfile.open(archive) as old, tarfile.open(broken, "w") as new:
+            for member in old:
+                data = old.extractfile(member).read()
+                if member.name.endswith("s1.bin"):
+                    data = data[:len(data) // 2] + b"\0" * (len(data) - len(data) // 2)
+                new.addfile(member, io.BytesIO(data))
+        refused = lxc("import", broken, "third", "--storage", "faster", check=False)
+        assert refused.code != 0 and "btrfs send" in refused.err, refused
+        assert sorted(isle("list", "-q").out.split()) == ["box", "second"]
+        pools = env.daemon.run_dir / "pools"
+        if pools.exists():
+            assert not [p for p in pools.rglob(".stream-*")]
+    finally:
+        for name in ("box", "second", "third"):
+            isle("delete", "-f", name, check=False)
+        for pool in ("fast", "faster"):
+            lxc("storage", "delete", pool)
     assert leftovers(env) == []
 
 
