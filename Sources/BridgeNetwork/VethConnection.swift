@@ -56,6 +56,7 @@ struct VethConnection {
             KernelSetting.tryWrite("ipv6/conf/default/accept_dad", "0")
             KernelSetting.tryWrite("ipv6/conf/default/disable_ipv6", hasIPv6 ? "0" : "1")
             KernelSetting.tryWrite("ipv4/conf/default/arp_notify", "1")
+            KernelSetting.tryWrite("ipv6/conf/default/ndisc_notify", "1")
             KernelSetting.openToInstance()
             return try NetlinkSocket()
         }
@@ -81,6 +82,10 @@ struct VethConnection {
         }
         try inside.perform(requests)
         try Self.awaitRunning(endpoint.endpoint.device, inside)
+        // What the kernel announced as the interface came up was lost (see below). It does so again when the hardware
+        // address is set (Documentation/networking/ip-sysctl.rst, arp_notify): neighbours that remember who had the
+        // IP address before would send to that one for up to a minute.
+        try inside.perform([.change(.index(index), LinkSettings(mac: endpoint.mac))])
     }
 
     /// The kernel notices in the background that both ends are up, and until then loses the first packets, which

@@ -100,3 +100,21 @@ def test_a_shared_port_goes_to_the_healthy(env):
         assert "page of shop-2" in fetch(env, "127.0.0.1", 18400)
     taken = isle("run", "--rm", "-p", "0.0.0.0:18400:80", "busybox", "true", check=False)
     assert taken.code == 125 and "18400" in taken.err, taken
+
+
+def test_an_address_used_again_is_reached_at_once(env):
+    """Neighbours remember the hardware address of who had it before, and must be told."""
+    isle = env.daemon.isle
+    isle("network", "create", "again")
+    try:
+        gateway = env.daemon.json("network", "show", "again")["config"]["ipv4.address"].split("/")[0]
+        address = gateway.rsplit(".", 1)[0] + ".66"
+        serve(env, "asker", "--network", "again")
+        for number in range(4):
+            serve(env, f"web{number}", "--network", "again", "--ip", address)
+            time.sleep(1.2)  # an entry younger than a second is not changed (arp(7), locktime)
+            assert f"page of web{number}" in page(env, "asker", address), number
+            isle("delete", "--force", f"web{number}")
+    finally:
+        env.clear()
+        isle("network", "delete", "again")
