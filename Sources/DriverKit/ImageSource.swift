@@ -153,6 +153,13 @@ public protocol ImageSource: Sendable {
     func importFile(
         _ path: String, architecture: String, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> [IncomingImage]
+    /// Brings in an OCI layout or docker-archive tar while it arrives at a pipe or socket.
+    ///
+    /// - Parameter name: what messages call the archive.
+    func importStream(
+        _ descriptor: OwnedDescriptor, name: String, architecture: String,
+        progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> [IncomingImage]
     /// Makes a root filesystem of a distribution's suite from the machine's own mirror and brings it in.
     func bootstrap(
         distribution: String, suite: String, variant: String, architecture: String,

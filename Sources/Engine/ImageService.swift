@@ -146,16 +146,36 @@ public actor ImageService {
         let target = try reference.map { try localName($0) }
         return try await withLease(path) {
             let images = try await parts.source.importFile(path, architecture: Host.architecture, progress: progress)
-            var records: [(image: ImageRecord, names: [String])] = []
-            for (index, image) in images.enumerated() {
-                var references = image.names
-                if index == 0, let target { references = [target] }
-                var image = image
-                if index == 0, let adjust { image = try await adjusted(image, adjust) }
-                records.append((try await add(image, references: references, progress: progress), references))
-            }
-            return records
+            return try await keep(images, named: target, adjust: adjust, progress: progress)
         }
+    }
+
+    /// Brings in an image archive while it arrives at a pipe or socket, with the archive's own names.
+    ///
+    /// - Parameter name: what messages call the archive.
+    public func importArchive(
+        from descriptor: OwnedDescriptor, name: String, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> [(image: ImageRecord, names: [String])] {
+        try await withLease("\(name) \(UInt64.random(in: .min ... .max))") {
+            let images = try await parts.source.importStream(
+                descriptor, name: name, architecture: Host.architecture, progress: progress)
+            return try await keep(images, named: nil, adjust: nil, progress: progress)
+        }
+    }
+
+    private func keep(
+        _ images: [IncomingImage], named target: String?, adjust: (@Sendable (inout ImageConfig) -> Void)?,
+        progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> [(image: ImageRecord, names: [String])] {
+        var records: [(image: ImageRecord, names: [String])] = []
+        for (index, image) in images.enumerated() {
+            var references = image.names
+            if index == 0, let target { references = [target] }
+            var image = image
+            if index == 0, let adjust { image = try await adjusted(image, adjust) }
+            records.append((try await add(image, references: references, progress: progress), references))
+        }
+        return records
     }
 
     /// The same layers with another configuration.

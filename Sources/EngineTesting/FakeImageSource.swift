@@ -83,6 +83,14 @@ public final class FakeImageSource: ImageSource {
         return [try await pull(path, architecture: architecture, credentials: nil, progress: progress)]
     }
 
+    /// The image whose reference is the archive's name.
+    public func importStream(
+        _ descriptor: OwnedDescriptor, name: String, architecture: String,
+        progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> [IncomingImage] {
+        try await importFile(name, architecture: architecture, progress: progress)
+    }
+
     public func bootstrap(
         distribution: String, suite: String, variant: String, architecture: String,
         progress: @escaping @Sendable (TransferProgress) -> Void

@@ -4,7 +4,7 @@ public import DriverKit
 import Glibc
 import ImageFormats
 import LinuxHost
-import Model
+public import Model
 import OCI
 
 extension ImageDepot {
@@ -19,12 +19,26 @@ extension ImageDepot {
             let images = try await importer.importFile(path) {
                 progress(DriverKit.TransferProgress(stage: "importing", done: $0, total: nil))
             }
-            return images.map { imported in
-                // Short names mean Docker Hub, as `docker load` has it.
-                let names = imported.names.compactMap { try? ImageReference(parsing: $0).description }
-                return incoming(imported.image, names: names)
-            }
+            return images.map(incoming)
         }
+    }
+
+    public func importStream(
+        _ descriptor: OwnedDescriptor, name: String, architecture: String,
+        progress: @escaping @Sendable (DriverKit.TransferProgress) -> Void
+    ) async throws -> [IncomingImage] {
+        let importer = ImageImporter(store: store, platform: try Platform(parsing: architecture))
+        return try await guarded.sparing {
+            try await importer.importStream(descriptor, name: name) {
+                progress(DriverKit.TransferProgress(stage: "importing", done: $0, total: nil))
+            }.map(incoming)
+        }
+    }
+
+    private func incoming(_ imported: ImportedImage) -> IncomingImage {
+        // Short names mean Docker Hub, as `docker load` has it.
+        let names = imported.names.compactMap { try? ImageReference(parsing: $0).description }
+        return incoming(imported.image, names: names)
     }
 
     private static func isDisk(_ path: String) throws -> Bool {

@@ -12,11 +12,26 @@ final class ArchiveFile: @unchecked Sendable {
     private let reader: TarReader
     private let progress: ImportProgress?
     private var reported: Int64 = 0
+    /// Reading may wait for somebody who sends: such steps have threads of their own, since those of the pool are few.
+    private let waits: Bool
+
+    /// A tar, plain or compressed, as it arrives.
+    static func arriving(
+        _ descriptor: OwnedDescriptor, name: String, progress: ImportProgress?
+    ) async throws -> ArchiveFile {
+        try await runOnOwnThread {
+            try ArchiveFile(DecompressedSource(descriptor, name: name), name, waits: true, progress)
+        }
+    }
 
     /// - Parameter path: a regular file, plain or compressed.
-    init(_ path: String, progress: ImportProgress?) throws {
-        let source = try DecompressedSource(Self.open(path), name: path)
-        reader = TarReader(source, name: path, limits: ArchiveLimits(entries: 200_000))
+    convenience init(_ path: String, progress: ImportProgress?) throws {
+        try self.init(DecompressedSource(Self.open(path), name: path), path, waits: false, progress)
+    }
+
+    private init(_ source: DecompressedSource, _ name: String, waits: Bool, _ progress: ImportProgress?) throws {
+        reader = TarReader(source, name: name, limits: ArchiveLimits(entries: 200_000))
+        self.waits = waits
         self.progress = progress
     }
 
@@ -29,7 +44,7 @@ final class ArchiveFile: @unchecked Sendable {
     /// The next member; nil at the end.
     func next() async throws -> TarEntry? {
         try Task.checkCancellation()
-        return try await runBlocking { [self] in
+        return try await step { [self] in
             let entry = try reader.next()
             if reader.offset - reported > 8 << 20 {
                 reported = reader.offset
@@ -41,14 +56,14 @@ final class ArchiveFile: @unchecked Sendable {
 
     /// The present member's bytes.
     func bytes(limit: Int) async throws -> [UInt8] {
-        try await runBlocking { [self] in try reader.readAll(limit: limit) }
+        try await step { [self] in try reader.readAll(limit: limit) }
     }
 
     /// Writes the present member into `writer`; ends early with the task.
     func copy(to writer: any ContentWriter) async throws {
         let flag = CancelFlag()
         try await withTaskCancellationHandler {
-            try await runBlocking { [self] in
+            try await step { [self] in
                 try reader.readData { piece in
                     if flag.isSet { throw CancellationError() }
                     try writer.append(piece)
@@ -61,6 +76,10 @@ final class ArchiveFile: @unchecked Sendable {
         } onCancel: {
             flag.set()
         }
+    }
+
+    private func step<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        waits ? try await runOnOwnThread(body) : try await runBlocking(body)
     }
 
     /// The path without `./`, empty components and a slash at its end; nil if it climbs.

@@ -11,7 +11,7 @@ struct ArchiveSurvey: Sendable {
     private(set) var documents: [String: [UInt8]] = [:]
     /// Where links of a docker archive lead, by name. (Older `docker save` links equal layers to one another.)
     private(set) var links: [String: String] = [:]
-    private(set) var kind = Kind.rootFilesystem
+    private(set) var isEmpty = true
 
     private static let documentNames: Set = ["oci-layout", "index.json", "manifest.json"]
     /// A folder of this name at the top ends the search: no image archive has one.
@@ -20,29 +20,46 @@ struct ArchiveSurvey: Sendable {
         "usr", "var",
     ]
 
+    /// What a member is to an image archive.
+    enum Member: Sendable {
+        /// Bytes that a document may name.
+        case content
+        /// Taken note of, or of no use.
+        case noted
+        /// Something that no image archive has: this is a tar of something else.
+        case foreign
+    }
+
     /// Reads headers until it is sure.
     static func make(_ path: String, progress: ImportProgress?) async throws -> ArchiveSurvey {
         var survey = ArchiveSurvey()
         let archive = try await runBlocking { try ArchiveFile(path, progress: progress) }
-        var isEmpty = true
         while let entry = try await archive.next() {
-            isEmpty = false
-            guard let name = ArchiveFile.normalized(entry.path) else { continue }
-            if rootFolders.contains(String(name.prefix { $0 != "/" })) { return ArchiveSurvey() }
-            if documentNames.contains(name), entry.kind == .file {
-                survey.documents[name] = try await archive.bytes(limit: ManifestDocument.Bounds.documentBytes)
-            }
-            if entry.kind == .symbolicLink || entry.kind == .hardLink, name.hasSuffix(".tar") {
-                survey.links[name] = Self.target(of: entry, at: name)
-            }
+            if try await survey.note(entry, of: archive) == .foreign { return ArchiveSurvey() }
         }
-        guard !isEmpty else { throw EngineError(.invalidArgument, "archive \(Names.quoted(path)) is empty") }
-        if survey.documents["oci-layout"] != nil, survey.documents["index.json"] != nil {
-            survey.kind = .layout
-        } else if survey.documents["manifest.json"] != nil {
-            survey.kind = .dockerArchive
-        }
+        guard !survey.isEmpty else { throw EngineError(.invalidArgument, "archive \(Names.quoted(path)) is empty") }
         return survey
+    }
+
+    /// Takes note of the archive's present member, and reads it if it is a document.
+    mutating func note(_ entry: TarEntry, of archive: ArchiveFile) async throws -> Member {
+        isEmpty = false
+        guard let name = ArchiveFile.normalized(entry.path) else { return .noted }
+        if Self.rootFolders.contains(String(name.prefix { $0 != "/" })) { return .foreign }
+        if Self.documentNames.contains(name), entry.kind == .file {
+            documents[name] = try await archive.bytes(limit: ManifestDocument.Bounds.documentBytes)
+            return .noted
+        }
+        if entry.kind == .symbolicLink || entry.kind == .hardLink, name.hasSuffix(".tar") {
+            links[name] = Self.target(of: entry, at: name)
+        }
+        return entry.kind == .file ? .content : .noted
+    }
+
+    /// What the documents say so far; an archive that names none is taken for a root filesystem.
+    var kind: Kind {
+        if documents["oci-layout"] != nil, documents["index.json"] != nil { return .layout }
+        return documents["manifest.json"] != nil ? .dockerArchive : .rootFilesystem
     }
 
     /// The member that holds the bytes of `name`: links are followed within the archive's own names.

@@ -29,12 +29,25 @@ extension ImageImporter {
                     mediaType: try await compression(of: digest), digest: digest, size: size)
             }
         }
+        return try await images(of: table, archive: path) { name in
+            configs[name]
+        } layer: { name in
+            layers[survey.resolve(name)]
+        }
+    }
+
+    /// Makes the images of a table from what was brought in; `config` and `layer` find it by its name in the archive.
+    func images(
+        of table: DockerArchiveDocument, archive path: String, config: (String) async throws -> [UInt8]?,
+        layer: (String) async throws -> Descriptor?
+    ) async throws -> [ImportedImage] {
         var images: [ImportedImage] = []
         for entry in table.images {
-            guard let config = configs[entry.config] else { throw missing(entry.config, path) }
-            let descriptors = try entry.layers.map { name in
-                guard let layer = layers[survey.resolve(name)] else { throw missing(name, path) }
-                return layer
+            guard let config = try await config(entry.config) else { throw missing(entry.config, path) }
+            var descriptors: [Descriptor] = []
+            for name in entry.layers {
+                guard let layer = try await layer(name) else { throw missing(name, path) }
+                descriptors.append(layer)
             }
             try check(descriptors, against: ImageConfiguration(parsing: config), path)
             let image = try await finish(config, MediaType.config, descriptors)
@@ -45,7 +58,7 @@ extension ImageImporter {
     }
 
     /// The media type of a stored layer, by the bytes that it begins with (RFC 1952, RFC 8878).
-    private func compression(of digest: ContentDigest) async throws -> String {
+    func compression(of digest: ContentDigest) async throws -> String {
         let head = try await store.reader(digest).read(4)
         if head.starts(with: [0x1f, 0x8b]) { return MediaType.layerGzip }
         if head.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) { return MediaType.layerZstd }

@@ -56,20 +56,19 @@ extension ImageImporter {
     func importLayout(
         tar path: String, _ survey: ArchiveSurvey, _ progress: ImportProgress?
     ) async throws -> [ImportedImage] {
+        let archive = try await runBlocking { try ArchiveFile(path, progress: progress) }
+        while let entry = try await archive.next() {
+            guard entry.kind == .file, let name = ArchiveFile.normalized(entry.path), let digest = Self.digest(of: name)
+            else { continue }
+            try await bringIn(digest, entry, of: archive)
+        }
+        return try await importLayout(survey, archive: path)
+    }
+
+    /// Walks the graph of a layout whose blobs were brought in.
+    func importLayout(_ survey: ArchiveSurvey, archive path: String) async throws -> [ImportedImage] {
         let documents = try LayoutDocuments(
             marker: survey.documents["oci-layout"] ?? [], index: survey.documents["index.json"] ?? [])
-        let archive = try await runBlocking { try ArchiveFile(path, progress: progress) }
-        let folder = "blobs/sha256/"
-        while let entry = try await archive.next() {
-            guard entry.kind == .file, let name = ArchiveFile.normalized(entry.path), name.hasPrefix(folder),
-                let digest = try? ContentDigest(hex: String(name.dropFirst(folder.count))),
-                let writer = try await store.writer(for: digest, size: entry.size)
-            else { continue }
-            defer { writer.release() }
-            try await writer.restart()
-            try await archive.copy(to: writer)
-            try await writer.commit()
-        }
         return try await importLayout(documents) { descriptor in
             guard try await store.has(descriptor.digest) else {
                 throw EngineError(
@@ -77,6 +76,21 @@ extension ImageImporter {
                 )
             }
         }
+    }
+
+    /// The digest that a member's name states (image-spec, "image-layout").
+    static func digest(of name: String) -> ContentDigest? {
+        let folder = "blobs/sha256/"
+        return name.hasPrefix(folder) ? try? ContentDigest(hex: String(name.dropFirst(folder.count))) : nil
+    }
+
+    /// Stores the present member under its verified digest, unless it is there.
+    func bringIn(_ digest: ContentDigest, _ entry: TarEntry, of archive: ArchiveFile) async throws {
+        guard let writer = try await store.writer(for: digest, size: entry.size) else { return }
+        defer { writer.release() }
+        try await writer.restart()
+        try await archive.copy(to: writer)
+        try await writer.commit()
     }
 
     /// Walks from the entries down; `fetch` sees to it that what a descriptor names is in the store.

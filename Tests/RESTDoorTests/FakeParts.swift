@@ -105,6 +105,11 @@ final class FakeImages: ImageSource {
         return [image(path)]
     }
 
+    func importStream(
+        _ descriptor: OwnedDescriptor, name: String, architecture: String,
+        progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> [IncomingImage] { [image(name)] }
+
     func bootstrap(
         distribution: String, suite: String, variant: String, architecture: String,
         progress: @escaping @Sendable (TransferProgress) -> Void

@@ -83,12 +83,16 @@ struct ImageTransferRoutes: Sendable {
     }
 
     private func load(_ call: DockerCall) async throws -> Response {
-        let file = try await upload(call)
         let images = images
+        let records: Result<[(image: ImageRecord, names: [String])], any Error>
+        do {
+            records = .success(
+                try await BodyPipe.feed(call.request.body) { descriptor in
+                    try await images.importArchive(from: descriptor, name: "from the client") { _ in }
+                })
+        } catch { records = .failure(error) }
         return transfer(call, .pull) { progress in
-            let records = try await Self.using(file) {
-                try await images.importArchive(file.path) { _ in }
-            }
+            let records = try records.get()
             let all = Set(try await images.list().flatMap(\.references))
             for (image, names) in records {
                 for name in names {
