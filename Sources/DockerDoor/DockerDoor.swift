@@ -53,6 +53,8 @@ public struct DockerDoor: Sendable {
         LogRoutes(door: parts).add(to: &table)
         ExecRoutes(door: parts).add(to: &table)
         ImageRoutes(door: parts).add(to: &table)
+        SearchRoutes(door: parts).add(to: &table)
+        LinkRoutes(door: parts).add(to: &table)
         ImageTransferRoutes(door: parts).add(to: &table)
         BuildRoutes(door: parts).add(to: &table)
         NetworkRoutes(door: parts).add(to: &table)
@@ -130,9 +132,10 @@ struct DockerParts: Sendable {
     func sizes(_ facts: ContainerFacts) async throws -> (own: Int64, all: Int64) {
         var own: Int64 = 0
         do { own = try await engine.instances.rootUsage(facts.record.name) } catch let error as EngineError
-            where error.code == .notFound
+            where [.notFound, .unavailable].contains(error.code)
         {
-            // It was removed meanwhile.
+            // It was removed meanwhile, or its pool is not there: the sizes of the others are known all the same.
+            logger.debug("no size", metadata: ["container": "\(facts.record.name)", "error": "\(error)"])
         }
         return (own, own + (facts.image?.size ?? 0))
     }

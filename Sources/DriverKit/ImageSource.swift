@@ -99,6 +99,25 @@ public protocol RegistryFacet: Sendable {
     func check(_ registry: String, credentials: RegistryCredentials?) async throws
     /// What `reference` (full) names in its registry now. `notFound` if it names nothing.
     func resolve(_ reference: String, credentials: RegistryCredentials?) async throws -> RegistryEntry
+    /// Repositories of a registry whose names hold `term`, at most `limit`. `unsupported` if it has no search.
+    func search(
+        _ registry: String, term: String, limit: Int, credentials: RegistryCredentials?
+    ) async throws -> [RegistryMatch]
+}
+
+/// A repository that a search found.
+public struct RegistryMatch: Sendable, Hashable {
+    /// Without the registry.
+    public var name: String
+    public var description: String
+    public var isOfficial: Bool
+    public var stars: Int
+    public init(name: String, description: String, isOfficial: Bool, stars: Int) {
+        self.name = name
+        self.description = description
+        self.isOfficial = isOfficial
+        self.stars = stars
+    }
 }
 
 /// What a registry has under a name.

@@ -157,7 +157,7 @@ struct Devices: Sendable {
         }
         let pool = reader.take("pool")
         if pool != nil {
-            try Names.checkResource(source, "volume")
+            try Names.checkVolume(source)
         } else {
             guard source.hasPrefix("/"), !source.utf8.contains(0) else {
                 throw reader.error("source", source, "an absolute path of the host, or a volume's name with 'pool'")

@@ -86,6 +86,14 @@ public actor ImageService {
         try await parts.imaging(\.registry, for: "ask registries").resolve(reference, credentials: credentials)
     }
 
+    /// Repositories of a registry (`docker.io`, `host:port`) whose names hold `term`, at most `limit`.
+    public func search(
+        _ registry: String, term: String, limit: Int, credentials: RegistryCredentials? = nil
+    ) async throws -> [RegistryMatch] {
+        try await parts.imaging(\.registry, for: "ask registries").search(
+            registry, term: term, limit: limit, credentials: credentials)
+    }
+
     /// Fetches an image from its registry, also when an older one of that reference is here.
     public func pull(
         _ name: String, credentials: RegistryCredentials? = nil,

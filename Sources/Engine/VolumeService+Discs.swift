@@ -11,7 +11,7 @@ extension VolumeService {
     /// - Throws: `invalidArgument` if it holds no file system of discs.
     @discardableResult
     public func importDisc(_ volume: VolumeRecord, from file: String) async throws -> VolumeRecord {
-        try Names.checkResource(volume.name, "volume")
+        try Names.checkVolume(volume.name)
         let size = try Self.discSize(file)
         var volume = volume
         volume.content = .iso

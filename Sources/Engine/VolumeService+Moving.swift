@@ -14,7 +14,7 @@ extension VolumeService {
     public func copy(
         _ source: VolumeRecord, snapshot: String? = nil, to target: VolumeRecord, volumeOnly: Bool = false
     ) async throws -> VolumeRecord {
-        try Names.checkResource(target.name, "volume")
+        try Names.checkVolume(target.name)
         return try await withLocks([source, target]) {
             try refuseTaken(target)
             return try await journaled(.copy, from: source, to: target) {
@@ -27,7 +27,7 @@ extension VolumeService {
     public func move(_ volume: VolumeRecord, to target: VolumeRecord, usedBy: [String]) async throws {
         try refuseUsed(volume, usedBy)
         guard key(volume) != key(target) else { return }
-        try Names.checkResource(target.name, "volume")
+        try Names.checkVolume(target.name)
         try await withLocks([volume, target]) {
             try refuseTaken(target)
             guard volume.pool == target.pool else {

@@ -92,7 +92,7 @@ public actor VolumeService {
     /// `alreadyExists` if the name is taken.
     @discardableResult
     public func create(_ volume: VolumeRecord) async throws -> VolumeRecord {
-        try Names.checkResource(volume.name, "volume")
+        try Names.checkVolume(volume.name)
         try VolumeOptions.check(volume.config, volume.contentType)
         return try await locks.withLock(key(volume)) {
             try refuseTaken(volume)

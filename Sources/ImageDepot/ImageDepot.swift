@@ -68,6 +68,15 @@ public struct ImageDepot: ImageSource, RegistryFacet {
         return RegistryEntry(digest: found.digest.description, mediaType: found.mediaType, size: Int64(found.size))
     }
 
+    public func search(
+        _ registry: String, term: String, limit: Int, credentials: DriverKit.RegistryCredentials?
+    ) async throws -> [RegistryMatch] {
+        try await client.search(registry, term: term, limit: limit, credentials: credentials.map(Self.credentials)).map {
+            RegistryMatch(
+                name: $0.name, description: $0.description, isOfficial: $0.isOfficial, stars: $0.starCount)
+        }
+    }
+
     public func history(_ digest: String) async throws -> [ImageHistoryEntry] {
         let image = try await store.image(try ContentDigest(digest))
         var sizes = image.layers.map(\.size)[...]

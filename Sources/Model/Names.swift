@@ -43,11 +43,14 @@ public enum Names {
         }
     }
 
-    /// Checks the name of a volume, profile, network, project or pool: 1 to 63 of `a-z A-Z 0-9 . _ -`, no dot or
-    /// dash first.
-    public static func checkResource(_ name: String, _ what: String) throws {
+    /// Checks the name of a volume: 1 to 128 of `a-z A-Z 0-9 . _ -`, no dot or dash first. Docker's clients name volumes
+    /// after projects, and by 64 digits those that nobody named.
+    public static func checkVolume(_ name: String) throws { try checkResource(name, "volume", most: 128) }
+
+    /// Checks the name of a profile, network, project or pool: 1 to `most` of `a-z A-Z 0-9 . _ -`, no dot or dash first.
+    public static func checkResource(_ name: String, _ what: String, most: Int = 63) throws {
         let bytes = Array(name.utf8)
-        guard (1...63).contains(bytes.count), let first = bytes.first,
+        guard (1...most).contains(bytes.count), let first = bytes.first,
             isLetter(first) || isDigit(first),
             bytes.allSatisfy({
                 isLetter($0) || isDigit($0) || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-")].contains($0)
@@ -55,7 +58,7 @@ public enum Names {
         else {
             throw EngineError(
                 .invalidArgument, "\(what) name \(quoted(name)) is not allowed",
-                hint: "use 1 to 63 letters, digits, '.', '_' and '-'; begin with a letter or a digit")
+                hint: "use 1 to \(most) letters, digits, '.', '_' and '-'; begin with a letter or a digit")
         }
     }
 

@@ -29,11 +29,12 @@ struct ImageRendering {
         ]
     }
 
-    func inspect() -> JSON {
+    /// - Parameter comment: of the last step, as `docker commit -m` sets it.
+    func inspect(comment: String) -> JSON {
         let config = record.config
         return [
             "Id": .string(record.digest), "RepoTags": .strings(tags), "RepoDigests": .strings(digests), "Parent": "",
-            "Comment": "", "Created": .string(record.createdAt.map { Timestamp.text($0) } ?? ContainerInspect.never),
+            "Comment": .string(comment), "Created": .string(record.createdAt.map { Timestamp.text($0) } ?? ContainerInspect.never),
             "DockerVersion": "", "Author": .string(record.properties["author"] ?? ""),
             "Config": [
                 "Hostname": "", "Domainname": "", "User": .string(config.user ?? ""), "AttachStdin": false,

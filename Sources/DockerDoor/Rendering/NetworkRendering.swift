@@ -8,7 +8,11 @@ enum NetworkRendering {
     static func render(_ spec: NetworkSpec, name: String, containers: [InstanceView]?) -> JSON {
         let subnets = [spec.ipv4, spec.ipv6].compactMap { $0.flatMap { IPPrefix($0) } }
         let pools = subnets.map { prefix in
-            ["Subnet": .string("\(prefix.network)/\(prefix.length)"), "Gateway": .string("\(prefix.address)")] as JSON
+            let range = prefix.address.family == .v4 ? AddressPool.range(spec.dhcp?.ranges ?? [], of: prefix) : nil
+            let pool: JSON = [
+                "Subnet": .string("\(prefix.network)/\(prefix.length)"), "Gateway": .string("\(prefix.address)"),
+            ]
+            return range.map { pool.merging(["IPRange": .string($0)]) } ?? pool
         }
         var members: [JSON.Member] = []
         for view in containers ?? [] {

@@ -71,16 +71,19 @@ struct BuildRoutes: Sendable {
         _ file: Spool
     ) -> Response {
         let builds = door.engine.builds
+        // A quiet build says the image's id and nothing else, but for what went wrong.
+        let isQuiet = call.flag("q")
         return DockerReply.stream(call, DockerReply.json) { writer in
             let progress = ProgressMessages(.pull)
             let work = Task {
                 do {
-                    let lines = ClosingLines { progress.send(["stream": .string($0)]) }
+                    let lines = ClosingLines { if !isQuiet { progress.send(["stream": .string($0)]) } }
                     let outcome = try await builds.build(request, tags: tags, credentials: credentials) {
                         lines.send($0.hasSuffix("\n") ? $0 : $0 + "\n")
                     }
                     progress.send(["aux": ["ID": .string(outcome.image.digest)]])
                     lines.finish()
+                    if isQuiet { progress.send(["stream": .string(outcome.image.digest + "\n")]) }
                 } catch {
                     let text = DockerReply.describe(error).1
                     var detail: JSON = ["message": .string(text)]

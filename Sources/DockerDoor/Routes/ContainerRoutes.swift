@@ -160,7 +160,9 @@ struct ContainerRoutes: Sendable {
 
     private func delete(_ call: DockerCall) async throws -> Response {
         guard !call.flag("link") else {
-            throw EngineError(.unsupported, "links between containers cannot be removed: there are none")
+            throw EngineError(
+                .invalidArgument, "Conflict, cannot remove the default link name of the container",
+                hint: "docker rm --link CONTAINER/ALIAS")
         }
         let reference = try call.parameter("id")
         let view = try await door.finder.find(reference)

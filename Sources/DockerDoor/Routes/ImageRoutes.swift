@@ -13,7 +13,6 @@ struct ImageRoutes: Sendable {
 
     func add(to table: inout PathTable) {
         table.add(.get, "/images/json") { try await list($0) }
-        table.add(.get, "/images/search") { try await search($0) }
         table.add(.post, "/images/prune") { try await prune($0) }
         table.add(.get, "/images/*name/json") { try await inspect($0) }
         table.add(.get, "/images/*name/history") { try await history($0) }
@@ -93,7 +92,9 @@ struct ImageRoutes: Sendable {
     }
 
     private func inspect(_ call: DockerCall) async throws -> Response {
-        let answer = try await rendering(try call.parameter("name")).inspect()
+        let image = try await rendering(try call.parameter("name"))
+        let comment = try await images.history(image.view.record.digest).last?.comment ?? ""
+        let answer = image.inspect(comment: comment)
         // Left out by dockerd since 1.45, but Compose 1 cannot replace a container without it.
         return DockerReply.json(answer.merging(["Container": "", "ContainerConfig": answer["Config"]]))
     }
@@ -186,15 +187,6 @@ struct ImageRoutes: Sendable {
         return DockerReply.json([
             "ImagesDeleted": deleted.isEmpty ? nil : .array(deleted), "SpaceReclaimed": .integer(freed),
         ])
-    }
-
-    private func search(_ call: DockerCall) async throws -> Response {
-        guard let term = call.value("term") else {
-            throw EngineError(.invalidArgument, "the search has no term")
-        }
-        throw EngineError(
-            .unsupported, "searching a registry for \(Names.quoted(term)) is not offered",
-            hint: "registries of today have no search: look on the registry's web page, then docker pull")
     }
 
     /// What a registry has under a name; the platform of what is here is known, that of others is not.

@@ -135,7 +135,13 @@ struct SystemRoutes: Sendable {
         if wants("volume") {
             var volumes: [JSON] = []
             for volume in await door.engine.volumes.list() {
-                let size = try await door.engine.volumes.usage(volume.name)
+                let size: Int64
+                do { size = try await door.engine.volumes.usage(volume.name) } catch let error as EngineError
+                    where [.notFound, .unavailable].contains(error.code)
+                {
+                    // -1 is what Docker says of a size that is not known.
+                    size = -1
+                }
                 let users = VolumeRendering.users(of: volume.name, in: views).count
                 volumes.append(
                     VolumeRendering.render(volume, layout: door.engine.layout).merging([

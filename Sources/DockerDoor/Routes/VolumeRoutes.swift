@@ -61,7 +61,7 @@ struct VolumeRoutes: Sendable {
         for (label, value) in try body.texts("Labels") { config["user.\(label)"] = value }
         let given = try body.text("Name")
         if given == nil { config["user.\(Self.anonymous)"] = "" }
-        let name = given ?? String(ContainerID.random().prefix(62))
+        let name = given ?? ContainerID.random()
         if let existing = try? await volumes.get(name) {
             return DockerReply.json(
                 VolumeRendering.render(existing, layout: door.engine.layout), status: .created)

@@ -27,6 +27,11 @@ struct LinkTranslation {
         }
     }
 
+    /// What the names of a link's variables begin with.
+    static func prefix(_ alias: String) -> String {
+        String(alias.uppercased().map { $0.isLetter || $0.isNumber ? $0 : "_" })
+    }
+
     private static func split(_ text: String) -> (container: String, alias: String) {
         let parts = text.split(separator: ":").map(String.init)
         let container = (parts.first ?? "").split(separator: "/").last.map(String.init) ?? ""
@@ -42,7 +47,7 @@ struct LinkTranslation {
         }
         hosts += Set([alias, view.record.name]).sorted().map { "\($0)=\(address)" }
         let facts = await door.facts(view, names: door.names())
-        let prefix = String(alias.uppercased().map { $0.isLetter || $0.isNumber ? $0 : "_" })
+        let prefix = Self.prefix(alias)
         variables["\(prefix)_NAME"] = "/\(own)/\(alias)"
         for entry in facts.environment where !entry.hasPrefix("PATH=") {
             let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -34,7 +34,7 @@ struct MountTranslation {
 
     /// A named volume.
     private mutating func add(volume name: String, target: String, readOnly: Bool) throws {
-        try Names.checkResource(name, "volume")
+        try Names.checkVolume(name)
         guard let options = volumeOptions[name] else {
             return add(target: target, ["source": name, "pool": "default"], readOnly: readOnly)
         }

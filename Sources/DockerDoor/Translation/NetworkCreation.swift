@@ -33,18 +33,26 @@ struct NetworkCreation {
         for option in options.keys.sorted() where !known.contains(option) { warnings.append("\(option) was ignored") }
         let translates = options["com.docker.network.bridge.enable_ip_masquerade"] != "false"
         var (ipv4, ipv6): (String?, String?)
+        var ranges: [String] = []
         for pool in try body.object("IPAM").objects("Config") {
             guard let subnet = try pool.text("Subnet") else { continue }
             guard let prefix = IPPrefix(subnet) else {
                 throw EngineError(.invalidArgument, "invalid subnet \(subnet)")
             }
             let gateway = try Self.gateway(prefix, asked: try pool.text("Gateway"))
-            if prefix.address.family == .v4 { ipv4 = gateway } else { ipv6 = gateway }
+            if prefix.address.family == .v4 {
+                ipv4 = gateway
+                ranges = try AddressPool(pool, subnet: prefix).ranges
+            } else {
+                ipv6 = gateway
+                try AddressPool.refuseForIPv6(pool)
+            }
         }
         if ipv4 == nil, try body.optionalBool("EnableIPv4") ?? true { ipv4 = try Self.free(used) }
         if ipv6 == nil, try body.bool("EnableIPv6") { ipv6 = Self.unique(name) }
         var spec = NetworkSpec(
             name: name, bridge: bridge, ipv4: ipv4, ipv4NAT: translates, ipv6: ipv6, ipv6NAT: translates, mtu: mtu)
+        if !ranges.isEmpty { spec.dhcp = NetworkDHCP(ranges: ranges) }
         let labels = try body.texts("Labels").map { ("user.\($0.key)", $0.value) }
         if !labels.isEmpty { spec.userKeys = Dictionary(labels) { $1 } }
         if try body.bool("Internal") { spec.isInternal = true }

@@ -53,7 +53,7 @@ extension BackupService {
         let reader = try BackupIndexReader(await archiver.backupIndex(path), types: ["custom"])
         let said = try reader.section("volume")
         let name = name ?? reader.index["name"]?.string ?? said["name"]?.string ?? ""
-        try Names.checkResource(name, "volume")
+        try Names.checkVolume(name)
         let type = said["content_type"]?.string ?? ""
         guard let content = VolumeContent(rawValue: type.isEmpty ? "filesystem" : type) else {
             throw EngineError(.invalidArgument, "the backup's content_type \(Names.quoted(type)) is not known")

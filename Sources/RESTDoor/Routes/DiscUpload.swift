@@ -17,7 +17,7 @@ struct DiscUpload: Sendable {
         guard let name = headers[API.VolumeUploadHeader.name], !name.isEmpty else {
             throw EngineError(.invalidArgument, "the header \(API.VolumeUploadHeader.name) is missing")
         }
-        try Names.checkResource(name, "volume")
+        try Names.checkVolume(name)
         let record = VolumeRecord(
             project: call.project, pool: pool, name: name, createdAt: Date().timeIntervalSince1970, content: .iso)
         let file = try Spool(directory: door.engine.layout.temporary, name: "disc", format: "iso")

@@ -1,6 +1,7 @@
 import io
 import json
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
@@ -53,6 +54,27 @@ def test_save_load_import(env):
     assert docker(env, "load", "-i", bad, check=False).code != 0
 
 
+def test_a_load_that_is_cut_off_leaves_nothing(env):
+    whole = env.folder / "whole.tar"
+    docker(env, "save", "-o", whole, "busybox")
+    data = whole.read_bytes()
+    before = docker(env, "images", "-aq").out
+    for size in (0, 700, len(data) // 2, len(data) - 2000):
+        part = env.folder / "part.tar"
+        part.write_bytes(data[:size])
+        loaded = docker(env, "load", "-i", part, check=False)
+        assert loaded.code != 0 or "Loaded image" in loaded.out and size > len(data) // 2, (size, loaded)
+    # The client itself goes in the middle.
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(env.daemon.socket.parent / "docker.sock"))
+        client.sendall(b"POST /v1.41/images/load HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data[:len(data) // 2])
+        time.sleep(0.3)
+    assert docker(env, "images", "-aq").out == before
+    uploads = list((env.daemon.state / "tmp").glob("upload-*"))
+    assert not uploads, uploads
+    assert "Loaded image: busybox:latest" in docker(env, "load", "-i", whole).out
+
+
 def test_push_and_pull(env):
     program = shutil.which("docker-registry") or shutil.which("registry")
     if not program:
@@ -73,6 +95,9 @@ def test_push_and_pull(env):
         assert "Digest: sha256:" in pulled and "Status: Downloaded newer image for " + target in pulled, pulled
         assert docker(env, "run", "--rm", target, "echo", "pulled").out == "pulled\n"
         docker(env, "rmi", target)
+        found = docker(env, "search", "127.0.0.1:5056/ox", "--format", "{{.Name}}").out
+        assert found == "127.0.0.1:5056/team/box\n", found
+        assert docker(env, "search", "127.0.0.1:5056/nothing", "--format", "{{.Name}}").out == ""
         missing = docker(env, "pull", "127.0.0.1:5056/team/none:1", check=False)
         assert missing.code != 0 and "none" in missing.err, missing
     finally:

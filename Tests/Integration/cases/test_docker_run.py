@@ -165,4 +165,13 @@ def test_networks(env):
     assert "active endpoints" in docker(env, "network", "rm", "backend", check=False).err
     docker(env, "rm", "-f", "db")
     docker(env, "network", "rm", "backend")
+    docker(env, "network", "create", "--subnet", "10.77.5.0/24", "--ip-range", "10.77.5.64/30", "--aux-address", "x=10.77.5.65", "ranged")
+    docker(env, "run", "-d", "--name", "first", "--network", "ranged", "busybox", "sleep", "1000")
+    docker(env, "run", "-d", "--name", "asked", "--network", "ranged", "--ip", "10.77.5.9", "busybox", "sleep", "1000")
+    addresses = docker(env, "inspect", "-f", "{{.NetworkSettings.Networks.ranged.IPAddress}}", "first", "asked").out.split()
+    assert addresses == ["10.77.5.64", "10.77.5.9"], addresses
+    docker(env, "rm", "-f", "first", "asked")
+    docker(env, "network", "rm", "ranged")
+    refused = docker(env, "network", "create", "--subnet", "10.77.5.0/24", "--ip-range", "10.78.0.0/25", "ranged", check=False)
+    assert refused.code != 0 and "range" in refused.err, refused
     assert {"bridge", "host", "none"} <= set(docker(env, "network", "ls", "--format", "{{.Name}}").out.split())

@@ -78,7 +78,8 @@ def test_frames_are_as_the_start_says(env):
 def test_commit_with_changes(env):
     docker(env, "create", "--name", "source", "-e", "NOVALUE", "busybox", "true")
     assert "NOVALUE" in json.loads(docker(env, "inspect", "source").out)[0]["Config"]["Env"]
-    docker(env, "commit", "-c", "EXPOSE 8000", "-c", 'CMD ["echo", "changed"]', "-c", "ENV A=b", "source", "changed:1")
+    docker(env, "commit", "-c", "EXPOSE 8000", "-c", 'CMD ["echo", "changed"]', "-c", "ENV A=b", "-m", "why", "-a", "who", "source", "changed:1")
+    assert docker(env, "inspect", "-f", "{{.Comment}} {{.Author}}", "changed:1").out == "why who\n"
     config = json.loads(docker(env, "inspect", "changed:1").out)[0]["Config"]
     assert "8000/tcp" in config["ExposedPorts"] and config["Cmd"] == ["echo", "changed"] and "A=b" in config["Env"], config
     assert docker(env, "run", "--rm", "changed:1").out == "changed\n"
@@ -202,6 +203,13 @@ def test_links(env):
     docker(env, "run", "-d", "--name", "store", "-e", "WORD=secret", "--expose", "99", "busybox", "sleep", "1000")
     out = docker(env, "run", "--rm", "--name", "app", "--link", "store:db", "busybox", "sh", "-c", "env; ping -c1 -W2 db").out
     assert "DB_NAME=/app/db\n" in out and "DB_ENV_WORD=secret\n" in out and "DB_PORT=tcp://" in out and "DB_PORT_99_TCP_PORT=99\n" in out, out
+    docker(env, "create", "--name", "app", "--link", "store:db", "busybox", "sh", "-c", "env; grep -w db /etc/hosts")
+    docker(env, "rm", "--link", "app/db")
+    out = docker(env, "start", "-a", "app", check=False).out
+    assert "DB_" not in out and "store" not in out and "PATH=" in out, out
+    assert docker(env, "rm", "--link", "app/db", check=False).code != 0
+    assert docker(env, "ps", "--format", "{{.Names}}").out == "store\n"
+    docker(env, "rm", "app")
     docker(env, "rm", "-f", "store")
     docker(env, "network", "create", "linked")
     docker(env, "run", "-d", "--name", "store", "--network", "linked", "busybox", "sleep", "1000")
