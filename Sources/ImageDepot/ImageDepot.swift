@@ -109,6 +109,7 @@ public struct ImageDepot: ImageSource, RegistryFacet {
     /// What the engine is told of an image in the store.
     func incoming(_ image: StoredImage, names: [String] = [], properties: [String: String] = [:]) -> IncomingImage {
         var properties = properties
+        if let author = image.author, !author.isEmpty { properties["author"] = author }
         if let firmware = image.disk?.firmware { properties["firmware"] = firmware }
         return IncomingImage(
             digest: image.manifest.description, manifestMediaType: image.mediaType,

@@ -20,6 +20,8 @@ public struct StoredImage: Sendable, Hashable, Codable {
     public var disk: DiskConfiguration?
     /// RFC 3339; nil if the image does not say.
     public var created: String?
+    /// Who made it, if the image says so.
+    public var author: String?
     public var history: [ImageConfiguration.History]
     /// Bytes of manifest, configuration and layers as they are transferred and stored.
     public var size: Int64
@@ -68,6 +70,7 @@ public struct StoredImage: Sendable, Hashable, Codable {
             platform = configuration.platform
             imageConfig = ImageConfig(configuration)
             created = configuration.created
+            author = configuration.author
             history = configuration.history ?? []
         case .disk:
             let configuration = try Self.decode(DiskConfiguration.self, bytes, "disk configuration")

@@ -66,7 +66,7 @@ def test_a_load_that_is_cut_off_leaves_nothing(env):
         assert loaded.code != 0 or "Loaded image" in loaded.out and size > len(data) // 2, (size, loaded)
     # The client itself goes in the middle.
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(env.daemon.socket.parent / "docker.sock"))
+        client.connect(str(env.daemon.run_dir / "docker.sock"))
         client.sendall(b"POST /v1.41/images/load HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data[:len(data) // 2])
         time.sleep(0.3)
     assert docker(env, "images", "-aq").out == before
