@@ -71,6 +71,8 @@ struct DnsmasqConfiguration {
             lines.append("dhcp-option=option6:domain-search,\(network.spec.domain)")
             lines.append("enable-ra")
         }
+        // Last: of options that hold one value the later one counts.
+        if let raw = network.spec.rawDnsmasq { lines.append(raw) }
         return lines.joined(separator: "\n") + "\n"
     }
 

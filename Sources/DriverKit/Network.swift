@@ -21,6 +21,8 @@ public struct NetworkSpec: Sendable, Hashable, Codable {
     public var forwards: [NetworkForward]?
     /// nil: as `NetworkDHCP` begins.
     public var dhcp: NetworkDHCP?
+    /// Lines of the user's own for its DHCP and name server (dnsmasq(8)), after Isle's; nil is none.
+    public var rawDnsmasq: String?
     /// Its ACLs; nil is none.
     public var security: NetworkSecurity?
     /// What those ACLs are at the moment: filled in for the driver, not stored.

@@ -8,7 +8,8 @@ import Synchronization
 public final class Nftables: Sendable {
     // libnftables contexts may be used from any thread, by one at a time: `lock` sees to that.
     private nonisolated(unsafe) let context: OpaquePointer
-    private let lock = Mutex<Void>(())
+    // One for all contexts: the library keeps tables of its own that they share.
+    private static let lock = Mutex<Void>(())
 
     /// A context for the calling thread's network namespace.
     public init() throws {
@@ -36,7 +37,7 @@ public final class Nftables: Sendable {
     }
 
     private func run(_ commands: String, flags: UInt32) throws -> String {
-        try lock.withLock { _ in
+        try Self.lock.withLock { _ in
             nft_ctx_output_set_flags(context, flags)
             let code = nft_run_cmd_from_buffer(context, commands)
             // Reading a buffer empties it, so both are read whatever the outcome.

@@ -181,10 +181,11 @@ struct DoorParts: Sendable {
     /// Starts work in the background and answers with its operation.
     func operation(
         _ description: String, project: String = "default", resources: [String: [String]] = [:],
-        mayCancel: Bool = false, body: @Sendable @escaping (OperationContext) async throws -> [String: Metadata]
+        metadata: [String: Metadata] = [:], mayCancel: Bool = false,
+        body: @Sendable @escaping (OperationContext) async throws -> [String: Metadata]
     ) async throws -> Response {
         let record = await engine.operations.start(
-            description, project: project, resources: resources, mayCancel: mayCancel, body: body)
+            description, project: project, resources: resources, metadata: metadata, mayCancel: mayCancel, body: body)
         return try Reply.operation(API.Operation(record))
     }
 

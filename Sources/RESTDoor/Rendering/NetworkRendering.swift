@@ -30,6 +30,7 @@ extension API.Network {
                 config["security.acls.default.\(direction).logged"] = standard.isLogged ? "true" : "false"
             }
         }
+        if let raw = network.rawDnsmasq { config["raw.dnsmasq"] = raw }
         if let mtu = network.mtu { config["bridge.mtu"] = String(mtu) }
         if network.isInternal == true { config["internal"] = "true" }
         self.usedBy = usedBy
@@ -49,7 +50,7 @@ extension NetworkSpec {
     /// Keys with a meaning; those below `user.` are free.
     private static let known = [
         "ipv4.address", "ipv4.nat", "ipv6.address", "ipv6.nat", "bridge.mtu", "dns.domain", "bridge.name",
-        "internal", "ipv4.dhcp", "ipv4.dhcp.ranges", "ipv4.dhcp.expiry", "dns.mode",
+        "internal", "ipv4.dhcp", "ipv4.dhcp.ranges", "ipv4.dhcp.expiry", "dns.mode", "raw.dnsmasq",
         "security.acls", "security.acls.default.ingress.action", "security.acls.default.ingress.logged",
         "security.acls.default.egress.action", "security.acls.default.egress.logged",
     ]
@@ -104,6 +105,12 @@ extension NetworkSpec {
         let own = config.filter { $0.key.hasPrefix("user.") && !$0.value.isEmpty }
         userKeys = own.isEmpty ? nil : own
         if try flag("internal", standard: "false") { isInternal = true }
+        if let raw = config["raw.dnsmasq"], !raw.isEmpty {
+            guard !raw.utf8.contains(0), raw.utf8.count <= 64 << 10 else {
+                throw EngineError(.invalidArgument, "raw.dnsmasq is not a text of at most 64 KiB")
+            }
+            rawDnsmasq = raw
+        }
         let dhcp = try Self.dhcp(config, isOn: try flag("ipv4.dhcp"))
         if dhcp != NetworkDHCP() { self.dhcp = dhcp }
         func standard(_ direction: String) throws -> NetworkSecurity.Standard {

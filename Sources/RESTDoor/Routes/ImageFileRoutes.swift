@@ -90,6 +90,10 @@ struct ImageFileRoutes: Sendable {
             return try await work(call, "Importing image", names) { images, progress in
                 try await images.importFile(path, reference: name.isEmpty ? nil : name, progress: progress)
             }
+        case "" where source.mode == "push":
+            throw EngineError(
+                .unsupported, "images are not pushed from server to server",
+                hint: "lxc image copy --mode relay, or pull where this server reaches the other")
         default:
             throw EngineError(
                 .unsupported, "an image cannot come from a source of type \(Names.quoted(source.type))",

@@ -85,17 +85,16 @@ struct ImageRoutes: Sendable {
         }
     }
 
-    /// The secret is in the operation's metadata, as LXD has it.
+    /// The secret is in the operation's metadata, as LXD has it, from the first answer on: clients take it from there
+    /// without asking again.
     private func secret(_ call: Call) async throws -> Response {
         let record = try await view(call).record
         let secret = try await images.makeSecret(record.digest, project: call.project)
         let path = "/1.0/images/\(record.fingerprint)"
         return try await door.operation(
-            "Image download token", project: call.project, resources: ["images": [path]]
-        ) { context in
-            await context.update(["secret": .string(secret)])
-            return ["secret": .string(secret)]
-        }
+            "Image download token", project: call.project, resources: ["images": [path]],
+            metadata: ["secret": .string(secret)]
+        ) { _ in [:] }
     }
 
     /// Gives an OCI image LXD's form (Isle's).

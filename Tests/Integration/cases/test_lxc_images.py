@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import tarfile
 
+from isletest import images
 from isletest.daemon import Daemon
 from isletest.lxd import LXC
 from isletest.runner import Skip
+from test_lxc_access import Lxc
 
 METADATA = b"""architecture: x86_64
 creation_date: 1700000000
@@ -259,3 +261,57 @@ def test_servers_at_own_addresses_are_refused(env):
     for address in ("http://169.254.169.254/x", "file:///etc/passwd", "http://localhost/"):
         body = json.dumps({"source": {"type": "url", "url": address}})
         assert lxc("query", "-X", "POST", "--wait", "-d", body, "/1.0/images", check=False).code != 0, address
+
+
+def test_images_go_from_daemon_to_daemon(env):
+    """Two daemons that listen on the network, and a client that is known to both."""
+    lxc = Lxc(env, "two")
+    other = LocalDaemon(env.programs, env.folder / "second", f"is{os.getpid() % 100000}", env.namespace)
+    other.folder.mkdir(mode=0o711)
+    other.start()
+    try:
+        for name, daemon, port in (("one", env.daemon, 8461), ("two", other, 8462)):
+            daemon.isle("config", "server", "set", f"core.https_address=127.0.0.1:{port}")
+            token = daemon.isle("config", "trust", "add", f"client-of-{name}").out.split()[-1]
+            lxc.run("remote", "add", name, token)
+        fingerprint = tiny(env, lxc)
+        for mode in ("pull", "relay"):
+            lxc.run("image", "copy", f"one:{fingerprint}", "two:", "--alias", f"by-{mode}", "--mode", mode)
+            copied = json.loads(lxc.out("image", "list", "two:", "--format", "json"))
+            assert [(image["fingerprint"], image["properties"]["os"]) for image in copied] == [(fingerprint, "tiny")], copied
+            # The next way is to bring it again.
+            lxc.run("image", "delete", f"two:by-{mode}")
+        assert "not pushed from server to server" in lxc.fails("image", "copy", f"one:{fingerprint}", "two:", "--mode", "push")
+        # Many times: the client takes the secret out of the first answer.
+        for _ in range(10):
+            lxc.run("image", "copy", f"one:{fingerprint}", "two:")
+            lxc.run("image", "delete", f"two:{fingerprint}")
+        # The source must show the certificate that the client knows it by.
+        wrong = json.loads(lxc.out("query", "two:/1.0"))["environment"]["certificate"]
+        post = {"source": {"type": "image", "mode": "pull", "server": "https://127.0.0.1:8461", "protocol": "lxd",
+                           "fingerprint": fingerprint, "certificate": wrong}}
+        refused = lxc.fails("query", "-X", "POST", "--wait", "-d", json.dumps(post), "two:/1.0/images")
+        assert "another certificate" in refused, refused
+        lxc.run("launch", f"one:{fingerprint}", "two:c1")
+        assert other.names() == ["c1"]
+        other.isle("delete", "-f", "c1")
+        other.isle("create", "--name", "c2", fingerprint)
+        assert "cannot be migrated" in lxc.fails("copy", "two:c2", "one:c2")
+        other.isle("delete", "c2")
+        lxc.run("image", "delete", f"one:{fingerprint}")
+    finally:
+        other.stop()
+        env.daemon.isle("config", "server", "unset", "core.https_address", check=False)
+
+
+def tiny(env, lxc):
+    """A small image of LXD's in one file, in the daemon `one`; its fingerprint."""
+    folder = env.folder / "tiny-image"
+    (folder / "rootfs/sbin").mkdir(parents=True)
+    with tarfile.open(images.busybox_tar(env.folder)) as tar:
+        tar.extractall(folder / "rootfs", filter="fully_trusted")
+    (folder / "rootfs/sbin/init").symlink_to("../bin/busybox")
+    (folder / "metadata.yaml").write_text("architecture: x86_64\ncreation_date: 1600000000\nproperties:\n  os: tiny\n")
+    subprocess.run(["tar", "-C", folder, "-czf", env.folder / "tiny.tar.gz", "metadata.yaml", "rootfs"], check=True)
+    lxc.run("image", "import", env.folder / "tiny.tar.gz", "one:")
+    return sha256(env.folder / "tiny.tar.gz")

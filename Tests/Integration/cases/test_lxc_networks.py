@@ -30,7 +30,14 @@ def test_networks(env):
         assert "is not one of network" in lxc.fails("network", "forward", "port", "add", "lab0", "192.0.2.7", "tcp", "81",
                                                     "10.1.1.1")
         lxc.run("network", "forward", "delete", "lab0", "192.0.2.7")
-        assert "raw.dnsmasq" in lxc.fails("network", "set", "lab0", "raw.dnsmasq", "x")
+        # Lines of one's own for dnsmasq, at once; those that it does not take change nothing.
+        lxc.run("network", "set", "lab0", "raw.dnsmasq", "address=/printer.lan/10.212.9.77")
+        assert "10.212.9.77" in env.daemon.isle("exec", "inlab", "--", "nslookup", "printer.lan", check=False).out
+        assert "bad option" in lxc.fails("network", "set", "lab0", "raw.dnsmasq", "no-such-option=1")
+        assert lxc.out("network", "get", "lab0", "raw.dnsmasq") == "address=/printer.lan/10.212.9.77"
+        assert "10.212.9.77" in env.daemon.isle("exec", "inlab", "--", "nslookup", "printer.lan", check=False).out
+        lxc.run("network", "unset", "lab0", "raw.dnsmasq")
+        assert "10.212.9.77" not in env.daemon.isle("exec", "inlab", "--", "nslookup", "printer.lan", check=False).out
     finally:
         env.daemon.isle("delete", "--force", "inlab", check=False)
         lxc.run("network", "rename", "lab0", "lab1")
