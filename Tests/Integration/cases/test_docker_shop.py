@@ -233,6 +233,7 @@ def test_compose_2(env):
         compose(folder, "shopc", "up", "-d", "--build", "--wait", "--scale", "web=3", seconds=400, VERSION="two")
         assert page(env, 5)[0] == "two"
     finally:
-        compose(folder, "shopc", "down", "-v", "--rmi", "local", "-t", "2", check=False)
+        # Without -f Compose does not read the file, and images of the classic builder have no label of the project.
+        compose(folder, "shopc", "-f", "compose.yaml", "down", "-v", "--rmi", "local", "-t", "2", check=False)
     nothing_left(env, "shopc")
     assert "shopc" not in docker(env, "images").out
