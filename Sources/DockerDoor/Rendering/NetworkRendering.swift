@@ -8,11 +8,13 @@ enum NetworkRendering {
     static func render(_ spec: NetworkSpec, name: String, containers: [InstanceView]?) -> JSON {
         let subnets = [spec.ipv4, spec.ipv6].compactMap { $0.flatMap { IPPrefix($0) } }
         let pools = subnets.map { prefix in
-            let range = prefix.address.family == .v4 ? AddressPool.range(spec.dhcp?.ranges ?? [], of: prefix) : nil
             let pool: JSON = [
                 "Subnet": .string("\(prefix.network)/\(prefix.length)"), "Gateway": .string("\(prefix.address)"),
             ]
-            return range.map { pool.merging(["IPRange": .string($0)]) } ?? pool
+            guard prefix.address.family == .v4, let text = spec.userKeys?[AddressPool.key],
+                let asked = try? JSONParser.parse(text.utf8)
+            else { return pool }
+            return pool.merging(asked)
         }
         var members: [JSON.Member] = []
         for view in containers ?? [] {
@@ -46,7 +48,7 @@ enum NetworkRendering {
 
     static func labels(_ spec: NetworkSpec) -> [String: String] {
         var labels: [String: String] = [:]
-        for (key, value) in spec.userKeys ?? [:] where key.hasPrefix("user.") {
+        for (key, value) in spec.userKeys ?? [:] where key.hasPrefix("user.") && key != AddressPool.key {
             labels[String(key.dropFirst(5))] = value
         }
         return labels

@@ -5,6 +5,10 @@ import Model
 struct AddressPool {
     /// `first-last`, in order; empty: all of the subnet.
     let ranges: [String]
+    /// What was asked for, which the ranges do not tell: it is kept with the network (`AddressPool.key`) to be shown.
+    let asked: JSON
+    /// The network's key for it.
+    static let key = "user.docker.ipam"
 
     init(_ pool: Fields, subnet: IPPrefix) throws {
         var free: [ClosedRange<UInt32>] = []
@@ -26,28 +30,20 @@ struct AddressPool {
                 throw EngineError(.invalidArgument, "all addresses of \(subnet) are reserved by AuxiliaryAddresses")
             }
         }
+        var asked: JSON = [:]
+        for name in ["IPRange", "AuxiliaryAddresses"] {
+            if Self.isStated(pool.json[name]) { asked = asked.merging([name: pool.json[name]]) }
+        }
+        self.asked = asked
         ranges = free.map { "\(Self.text($0.lowerBound))-\(Self.text($0.upperBound))" }
     }
 
-    /// The engine makes IPv6 addresses out of hardware addresses: there is no range to choose from.
-    static func refuseForIPv6(_ pool: Fields) throws {
-        guard try pool.text("IPRange") ?? "" == "", try pool.texts("AuxiliaryAddresses").isEmpty else {
-            throw EngineError(
-                .unsupported, "IPRange and AuxiliaryAddresses of IPv6 subnets are not offered by this engine",
-                hint: "leave them out: IPv6 addresses follow from the instance")
+    /// Whether a value is there and not empty.
+    static func isStated(_ value: JSON) -> Bool {
+        switch value {
+        case .null, .string(""), .object([]): false
+        default: true
         }
-    }
-
-    /// The range as `IPRange` has it, if `ranges` are those of one and nothing is reserved in it.
-    static func range(_ ranges: [String], of subnet: IPPrefix) -> String? {
-        guard ranges.count == 1, let end = ranges[0].firstIndex(of: "-"),
-            let first = IPAddress(String(ranges[0][..<end]))
-        else { return nil }
-        return (subnet.length...32).lazy.compactMap { length -> String? in
-            guard let range = IPPrefix(first.masked(length), length: length) else { return nil }
-            let numbers = numbers(of: range).clamped(to: hosts(of: subnet))
-            return "\(text(numbers.lowerBound))-\(text(numbers.upperBound))" == ranges[0] ? range.description : nil
-        }.first
     }
 
     /// Without the address of the subnet itself and that of all its hosts.

@@ -33,7 +33,7 @@ struct NetworkCreation {
         for option in options.keys.sorted() where !known.contains(option) { warnings.append("\(option) was ignored") }
         let translates = options["com.docker.network.bridge.enable_ip_masquerade"] != "false"
         var (ipv4, ipv6): (String?, String?)
-        var ranges: [String] = []
+        var addresses: AddressPool?
         for pool in try body.object("IPAM").objects("Config") {
             guard let subnet = try pool.text("Subnet") else { continue }
             guard let prefix = IPPrefix(subnet) else {
@@ -42,19 +42,24 @@ struct NetworkCreation {
             let gateway = try Self.gateway(prefix, asked: try pool.text("Gateway"))
             if prefix.address.family == .v4 {
                 ipv4 = gateway
-                ranges = try AddressPool(pool, subnet: prefix).ranges
+                addresses = try AddressPool(pool, subnet: prefix)
             } else {
                 ipv6 = gateway
-                try AddressPool.refuseForIPv6(pool)
+                for key in ["IPRange", "AuxiliaryAddresses"] where AddressPool.isStated(pool.json[key]) {
+                    warnings.append("\(key) of \(subnet) was ignored: IPv6 addresses follow from the instance")
+                }
             }
         }
         if ipv4 == nil, try body.optionalBool("EnableIPv4") ?? true { ipv4 = try Self.free(used) }
         if ipv6 == nil, try body.bool("EnableIPv6") { ipv6 = Self.unique(name) }
         var spec = NetworkSpec(
             name: name, bridge: bridge, ipv4: ipv4, ipv4NAT: translates, ipv6: ipv6, ipv6NAT: translates, mtu: mtu)
-        if !ranges.isEmpty { spec.dhcp = NetworkDHCP(ranges: ranges) }
+        if let addresses, !addresses.ranges.isEmpty { spec.dhcp = NetworkDHCP(ranges: addresses.ranges) }
         let labels = try body.texts("Labels").map { ("user.\($0.key)", $0.value) }
         if !labels.isEmpty { spec.userKeys = Dictionary(labels) { $1 } }
+        if let asked = addresses?.asked, !asked.members.isEmpty {
+            spec.userKeys = (spec.userKeys ?? [:]).merging([AddressPool.key: asked.text]) { $1 }
+        }
         if try body.bool("Internal") { spec.isInternal = true }
         self.spec = spec
     }

@@ -16,6 +16,7 @@ LEFT_OUT = {
     "podman's ids have no prefix; those of Docker and Isle begin with sha256:": ["image_history"],
     "an error of the archive is the status with podman, and in the stream with Docker and Isle": ["load_corrupt_image"],
     "podman lists registries.conf in /info; Docker and Isle list what is insecure for all": ["TestSystem and test_info and not details"],
+    "short names lead to any registry with podman, to Docker Hub with Docker and Isle, so that the image has a second name": ["remove_image"],
     "asks a public registry": ["search_image"],
 }
 # Who plays podman: the service is a port that leads to the socket, and images of the public registry are loaded.
