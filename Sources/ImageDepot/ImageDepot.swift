@@ -71,7 +71,8 @@ public struct ImageDepot: ImageSource, RegistryFacet {
     public func search(
         _ registry: String, term: String, limit: Int, credentials: DriverKit.RegistryCredentials?
     ) async throws -> [RegistryMatch] {
-        try await client.search(registry, term: term, limit: limit, credentials: credentials.map(Self.credentials)).map {
+        try await client.search(registry, term: term, limit: limit, credentials: credentials.map(Self.credentials)).map
+        {
             RegistryMatch(
                 name: $0.name, description: $0.description, isOfficial: $0.isOfficial, stars: $0.starCount)
         }

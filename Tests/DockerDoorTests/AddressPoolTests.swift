@@ -13,18 +13,24 @@ import Testing
         #expect(try ranges(["IPRange": ""]) == [])
         #expect(try ranges(["IPRange": "10.9.0.128/25"]) == ["10.9.0.128-10.9.0.254"])
         #expect(try ranges(["IPRange": "10.9.0.0/24"]) == ["10.9.0.1-10.9.0.254"])
-        #expect(try ranges(["AuxiliaryAddresses": ["a": "10.9.0.1", "b": "10.9.0.7"]]) == ["10.9.0.2-10.9.0.6", "10.9.0.8-10.9.0.254"])
         #expect(
-            try ranges(["IPRange": "10.9.0.8/30", "AuxiliaryAddresses": ["x": "10.9.0.8", "y": "10.9.0.11", "z": "10.9.0.77"]])
+            try ranges(["AuxiliaryAddresses": ["a": "10.9.0.1", "b": "10.9.0.7"]]) == [
+                "10.9.0.2-10.9.0.6", "10.9.0.8-10.9.0.254",
+            ])
+        #expect(
+            try ranges([
+                "IPRange": "10.9.0.8/30", "AuxiliaryAddresses": ["x": "10.9.0.8", "y": "10.9.0.11", "z": "10.9.0.77"],
+            ])
                 == ["10.9.0.9-10.9.0.10"])
         #expect(try ranges(["IPRange": "0.0.0.0/0"], "0.0.0.0/0") == ["0.0.0.1-255.255.255.254"])
     }
 
-    @Test(arguments: [
-        ["IPRange": "10.8.0.0/25"], ["IPRange": "10.9.0.0/16"], ["IPRange": "x"],
-        ["AuxiliaryAddresses": ["a": "10.8.0.1"]], ["AuxiliaryAddresses": ["a": "nonsense"]],
-        ["IPRange": "10.9.0.4/32", "AuxiliaryAddresses": ["a": "10.9.0.4"]],
-    ] as [JSON])
+    @Test(
+        arguments: [
+            ["IPRange": "10.8.0.0/25"], ["IPRange": "10.9.0.0/16"], ["IPRange": "x"],
+            ["AuxiliaryAddresses": ["a": "10.8.0.1"]], ["AuxiliaryAddresses": ["a": "nonsense"]],
+            ["IPRange": "10.9.0.4/32", "AuxiliaryAddresses": ["a": "10.9.0.4"]],
+        ] as [JSON])
     func whatIsNotOfTheSubnetIsRefused(_ pool: JSON) throws {
         let error = #expect(throws: EngineError.self) { try ranges(pool) }
         #expect(error?.code == .invalidArgument)
@@ -41,12 +47,14 @@ import Testing
 
     @Test func aLinkGoesWithItsVariables() {
         let config = [
-            "oci.hosts": "db=10.0.0.2,mine=10.0.0.2,other=10.0.0.20", "environment.DB_PORT": "x", "environment.DB_NAME": "y",
+            "oci.hosts": "db=10.0.0.2,mine=10.0.0.2,other=10.0.0.20", "environment.DB_PORT": "x",
+            "environment.DB_NAME": "y",
             "environment.DB_ENV_A": "z", "environment.DB_HOST": "own", "environment.DBX_PORT": "w",
         ]
         #expect(
             LinkRoutes.changes(config, alias: "db") == [
-                "oci.hosts": "other=10.0.0.20", "environment.DB_PORT": "", "environment.DB_NAME": "", "environment.DB_ENV_A": "",
+                "oci.hosts": "other=10.0.0.20", "environment.DB_PORT": "", "environment.DB_NAME": "",
+                "environment.DB_ENV_A": "",
             ])
         #expect(LinkRoutes.changes(config, alias: "d") == nil)
     }

@@ -34,7 +34,8 @@ import Testing
     private func exported(_ format: ImageExporter.Format, _ name: String) async throws -> (StoredImage, String) {
         let image = try await fixture.makeImage()
         let path = fixture.path + "/" + name
-        try await fixture.exporter.export([(image.manifest, [ImageReference(parsing: "app:1")])], format: format, to: path)
+        try await fixture.exporter.export(
+            [(image.manifest, [ImageReference(parsing: "app:1")])], format: format, to: path)
         return (image, path)
     }
 
@@ -68,7 +69,9 @@ import Testing
         let other = try fixture.tar("other.tar", [("hello", [1])])
         for (path, text) in [(root, "etc/passwd"), (other, "neither manifest.json")] {
             let error = await #expect(throws: EngineError.self) { try await arriving(path) }
-            #expect(error?.code == .invalidArgument && error?.message.contains(text) == true, "\(String(describing: error))")
+            #expect(
+                error?.code == .invalidArgument && error?.message.contains(text) == true, "\(String(describing: error))"
+            )
         }
         try Data("This is no tar".utf8).write(to: URL(filePath: fixture.path + "/text"))
         await #expect(throws: EngineError.self) { try await arriving(fixture.path + "/text") }

@@ -34,7 +34,8 @@ struct ImageRendering {
         let config = record.config
         return [
             "Id": .string(record.digest), "RepoTags": .strings(tags), "RepoDigests": .strings(digests), "Parent": "",
-            "Comment": .string(comment), "Created": .string(record.createdAt.map { Timestamp.text($0) } ?? ContainerInspect.never),
+            "Comment": .string(comment),
+            "Created": .string(record.createdAt.map { Timestamp.text($0) } ?? ContainerInspect.never),
             "DockerVersion": "", "Author": .string(record.properties["author"] ?? ""),
             "Config": [
                 "Hostname": "", "Domainname": "", "User": .string(config.user ?? ""), "AttachStdin": false,

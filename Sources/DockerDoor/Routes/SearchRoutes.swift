@@ -34,11 +34,15 @@ struct SearchRoutes: Sendable {
         }.max()
         let (registry, term) = Self.split(text)
         let found = try await door.engine.images.search(
-            registry, term: term, limit: limit, credentials: try RegistryAuth.credentials(call.header("X-Registry-Auth")))
+            registry, term: term, limit: limit,
+            credentials: try RegistryAuth.credentials(call.header("X-Registry-Auth")))
         // No registry builds images by itself any more: nothing is automated.
-        let fitting = automated == true ? [] : found.filter { match in
-            (official.map { $0 == match.isOfficial } ?? true) && (stars.map { match.stars >= $0 } ?? true)
-        }
+        let fitting =
+            automated == true
+            ? []
+            : found.filter { match in
+                (official.map { $0 == match.isOfficial } ?? true) && (stars.map { match.stars >= $0 } ?? true)
+            }
         return DockerReply.json(
             .array(
                 fitting.map { match in
