@@ -42,7 +42,7 @@ struct CheckedEndpoint: Sendable {
                 hint: "as 00:16:3e:01:02:03")
         }
         self.mac = mac
-        for name in [endpoint.hostname] + endpoint.aliases where !HostNames.isDomain(name) {
+        for name in [endpoint.hostname] + endpoint.aliases where !Names.isDomain(name) {
             throw EngineError(.invalidArgument, "\(Names.quoted(name)) is not a host name")
         }
         ipv4 = try Self.address(endpoint.ipv4, .v4, network)

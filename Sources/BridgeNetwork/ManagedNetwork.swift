@@ -15,7 +15,7 @@ struct ManagedNetwork: Sendable, Hashable {
                 .invalidArgument, "bridge name \(Names.quoted(spec.bridge)) is not allowed",
                 hint: "use 1 to 15 letters, digits, '_' and '-', a letter first")
         }
-        guard HostNames.isDomain(spec.domain) else {
+        guard Names.isDomain(spec.domain) else {
             throw EngineError(.invalidArgument, "domain \(Names.quoted(spec.domain)) is not a domain name")
         }
         if let mtu = spec.mtu, !(1280...65535).contains(mtu) {
@@ -61,14 +61,4 @@ struct ManagedNetwork: Sendable, Hashable {
 enum HostNames {
     static func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
     static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
-
-    /// Labels of 1 to 63 letters, digits, dashes and underscores, joined by dots, at most 253 bytes. Nothing that
-    /// means anything in a hosts file or in dnsmasq's configuration passes.
-    static func isDomain(_ name: String) -> Bool {
-        guard (1...253).contains(name.utf8.count) else { return false }
-        return name.utf8.split(separator: 0x2e, omittingEmptySubsequences: false).allSatisfy { label in
-            (1...63).contains(label.count) && label.first != 0x2d && label.last != 0x2d
-                && label.allSatisfy { isLetter($0) || isDigit($0) || $0 == 0x2d || $0 == 0x5f }
-        }
-    }
 }

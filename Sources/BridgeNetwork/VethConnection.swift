@@ -32,6 +32,7 @@ struct VethConnection {
             if let inside {
                 try configure(inside)
                 try Self.awaitRunning(name, session)
+                try announce(inside)
             }
             // Addresses and links are used again: what host and bridge remember of the last user must not count.
             try session.perform(
@@ -82,10 +83,13 @@ struct VethConnection {
         }
         try inside.perform(requests)
         try Self.awaitRunning(endpoint.endpoint.device, inside)
-        // What the kernel announced as the interface came up was lost (see below). It does so again when the hardware
-        // address is set (Documentation/networking/ip-sysctl.rst, arp_notify): neighbours that remember who had the
-        // IP address before would send to that one for up to a minute.
-        try inside.perform([.change(.index(index), LinkSettings(mac: endpoint.mac))])
+    }
+
+    /// What the kernel announced as the interface came up was lost, since the bridge did not take anything yet. It does
+    /// so again when the hardware address is set (Documentation/networking/ip-sysctl.rst, arp_notify, ndisc_notify):
+    /// neighbours that remember who had the IP address before would send to that one for up to a minute.
+    private func announce(_ inside: NetlinkSession) throws {
+        try inside.perform([.change(.name(endpoint.endpoint.device), LinkSettings(mac: endpoint.mac))])
     }
 
     /// The kernel notices in the background that both ends are up, and until then loses the first packets, which

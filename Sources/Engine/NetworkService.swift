@@ -77,7 +77,7 @@ public actor NetworkService {
                 throw EngineError(
                     .invalidArgument, "bridge name \(Names.quoted(network.bridge)) is too long or taken")
             }
-            try checkSubnet(network)
+            try checkSettings(network)
             try checkSecurity(network)
             try await parts.store.saveNetwork(network, name: network.name)
             networks[network.name] = network
@@ -85,8 +85,14 @@ public actor NetworkService {
         parts.events.lifecycle("network-created", "/1.0/networks/\(network.name)")
     }
 
-    /// `conflict` if the subnet overlaps that of another network.
-    func checkSubnet(_ network: NetworkSpec) throws {
+    /// `invalidArgument` for a domain, a subnet or ranges that are none, `conflict` if the subnet overlaps that of another
+    /// network.
+    func checkSettings(_ network: NetworkSpec) throws {
+        guard Names.isDomain(network.domain) else {
+            throw EngineError(
+                .invalidArgument, "dns.domain: \(Names.quoted(network.domain)) is not a domain name",
+                hint: "letters, digits, '-' and '_', in parts between dots")
+        }
         try NetworkSubnets.check(network.dhcp?.ranges ?? [], in: network.ipv4)
         if let text = network.ipv4 {
             guard let subnet = IPv4Subnet(text) else {

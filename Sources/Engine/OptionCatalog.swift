@@ -230,7 +230,7 @@ public struct OptionCatalog: Sendable {
             }
             guard option.accepts(value) else {
                 throw EngineError(
-                    .invalidArgument, "\(Names.quoted(value)) is not a value of \(option.key)",
+                    .invalidArgument, "\(Names.quoted(value)) is not a value of \(key)",
                     hint: "\(option.summary): \(option.form)")
             }
         }

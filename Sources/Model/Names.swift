@@ -62,6 +62,16 @@ public enum Names {
         }
     }
 
+    /// Labels of 1 to 63 letters, digits, dashes and underscores, joined by dots, at most 253 bytes. Nothing that
+    /// means anything in a hosts file or in dnsmasq's configuration passes.
+    public static func isDomain(_ name: String) -> Bool {
+        guard (1...253).contains(name.utf8.count) else { return false }
+        return name.utf8.split(separator: 0x2e, omittingEmptySubsequences: false).allSatisfy { label in
+            (1...63).contains(label.count) && label.first != 0x2d && label.last != 0x2d
+                && label.allSatisfy { isLetter($0) || isDigit($0) || $0 == 0x2d || $0 == 0x5f }
+        }
+    }
+
     /// Checks the name of a snapshot or backup: 1 to 100 of `a-z A-Z 0-9 . _ - : +`, a letter or digit first, so that
     /// it can be part of a path and name a point in time.
     public static func checkSnapshot(_ name: String, _ what: String = "snapshot") throws {

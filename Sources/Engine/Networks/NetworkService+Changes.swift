@@ -17,7 +17,7 @@ extension NetworkService {
                 .invalidArgument, "the bridge of network \(Names.quoted(new.name)) cannot change",
                 hint: "delete the network and make it anew")
         }
-        try checkSubnet(new)
+        try checkSettings(new)
         if old.ipv4 != new.ipv4 || old.ipv6 != new.ipv6 {
             let users = (connected[new.name] ?? []).map(\.hostname).sorted()
             guard users.isEmpty else {

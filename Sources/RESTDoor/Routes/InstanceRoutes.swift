@@ -59,6 +59,8 @@ struct InstanceRoutes: Sendable {
         let post = try await call.decode(API.InstancesPost.self)
         if post.source.type == "copy" { return try await InstanceCopyRoutes(door: door).create(call, post) }
         var request = try Self.request(post, project: call.project)
+        // Again when it is made, for the kind that the image turns out to be: what is wrong anyway is said at once.
+        try OptionCatalog.check(request.config, kind: request.kind)
         let given = request.name
         // Chosen now, so that the answer can already say which instance it will be.
         let name: String
