@@ -200,8 +200,8 @@ struct RealMachineTests {
             try await handle.signal(SIGKILL)
             _ = try await handle.wait()
         }
-        let state = try RootDirectory(path: plan.stateDirectory)
-        #expect(try state.status("uefi-vars.fd")?.user == plan.hypervisorUser, "the variables last")
+        let beside = try RootDirectory(path: fixture.folder.path)
+        #expect(try beside.status("uefi-vars.fd")?.user == plan.hypervisorUser, "the variables last")
     }
 
     @Test func diskWithoutAnInitStaysUpForExec() async throws {
