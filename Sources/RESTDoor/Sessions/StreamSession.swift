@@ -85,6 +85,9 @@ final class StreamSession: Sendable {
                 started = try await start()
             } catch {
                 process.set(nil)
+                // The client opens its websockets one after the other: it must find them before it is told of the failure,
+                // which it looks for when they are closed.
+                _ = await isConnected()
                 throw error
             }
             process.set(started)
@@ -96,19 +99,13 @@ final class StreamSession: Sendable {
     }
 
     private func follow(_ process: SessionProcess) async throws -> ExitRecord? {
-        let timer = Task {
-            try await Task.sleep(for: Self.patience)
-            connected.set(false)
-        }
-        defer { timer.cancel() }
         let waiting = Task { outcome.set(await Self.result { try await process.wait() }) }
         defer { waiting.cancel() }
-        guard await connected.wait() == true else {
+        guard await isConnected() else {
             if tie == .owned { try await process.signal(9) }
             try Task.checkCancellation()
             throw EngineError(.timeout, "the client did not connect to the streams within \(Self.patience)")
         }
-        timer.cancel()
         let result = await outcome.wait() ?? .failure(CancellationError())
         exited.set(())
         guard case .success(let exit) = result else {
@@ -117,6 +114,16 @@ final class StreamSession: Sendable {
         }
         if exit != nil { _ = await drained.wait() }
         return exit
+    }
+
+    /// Whether the client has come for the streams without which the session does not begin.
+    private func isConnected() async -> Bool {
+        let timer = Task {
+            try await Task.sleep(for: Self.patience)
+            connected.set(false)
+        }
+        defer { timer.cancel() }
+        return await connected.wait() == true
     }
 
     private static func result(_ body: () async throws -> ExitRecord?) async -> Result<ExitRecord?, any Error> {
