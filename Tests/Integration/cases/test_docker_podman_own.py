@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from isletest.docker import docker
+from isletest.docker import docker, remove_all
 from isletest.runner import Skip
 from test_docker_py_own import python
 
@@ -83,12 +83,7 @@ def test_chosen(env):
                                   chosen, "test/python/docker"),
             cwd=work, env={**os.environ, "PODMAN": str(stand_in), "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, timeout=600)
     finally:
-        for container in docker(env, "ps", "-aq").out.split():
-            docker(env, "rm", "-fv", container)
-        docker(env, "network", "prune", "-f")
-        docker(env, "volume", "prune", "-af")
-        for image in set(docker(env, "images", "-aq", "--no-trunc").out.split()) - {own}:
-            docker(env, "rmi", "-f", image)
+        remove_all(env, own)
         if (work / "own.tar").exists():
             docker(env, "load", "-i", work / "own.tar")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-500:]

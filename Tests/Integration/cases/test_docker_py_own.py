@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from isletest.docker import docker, environment
+from isletest.docker import docker, environment, remove_all
 from isletest.runner import Skip
 
 MODULES = ["api_volume", "api_exec", "api_healthcheck", "api_network", "api_client", "client", "errors", "regression", "models_volumes",
@@ -67,12 +67,7 @@ def test_chosen(env):
                                   chosen, *[f"tests/integration/{name}_test.py" for name in MODULES]),
             cwd=work, env={**environment(env), "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, timeout=900)
     finally:
-        for container in docker(env, "ps", "-aq").out.split():
-            docker(env, "rm", "-fv", container)
-        docker(env, "network", "prune", "-f")
-        docker(env, "volume", "prune", "-af")
-        for image in set(docker(env, "images", "-aq", "--no-trunc").out.split()) - {own}:
-            docker(env, "rmi", "-f", image)
+        remove_all(env, own)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-500:]
     passed = int(re.search(r"(\d+) passed", done.stdout).group(1))
     assert passed > 215, done.stdout[-300:]
