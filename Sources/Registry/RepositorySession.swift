@@ -68,16 +68,29 @@ struct RepositorySession: Sendable {
         let known = shared.tokens.header(key)
         let first = try await follow(request, location, base: base, authorization: known)
         guard first.status == 401, first.location.isSameOrigin(as: base) else { return first }
-        let challenges = Challenge.parse(first.response.headers["WWW-Authenticate"])
-        shared.tokens.forget(key)
-        let exchange = TokenExchange(
-            transport: shared.transport, endpoint: endpoint, origin: base, credentials: credentials,
-            scopes: request.scopes)
-        guard let (header, lifetime) = try await exchange.answer(challenges), header != known else { return first }
+        guard let header = try await renewedHeader(first, key, refused: known, base: base) else { return first }
         await first.discard()
         let second = try await follow(request, location, base: base, authorization: header)
-        if second.status != 401 { shared.tokens.keep(header, for: key, lifetime: lifetime) }
+        if second.status == 401 { shared.tokens.forget(header, for: key) }
         return second
+    }
+
+    /// The header that meets the challenges of `refusal`: what another request was given since `refused` was sent, or a
+    /// new one; nil if there is nothing that was not refused already.
+    private func renewedHeader(
+        _ refusal: RegistryAnswer, _ key: TokenCache.Key, refused: String?, base: WebLocation
+    ) async throws -> String? {
+        try await shared.tokens.renewal.withLock(key) {
+            if let other = shared.tokens.header(key), other != refused { return other }
+            if let refused { shared.tokens.forget(refused, for: key) }
+            let exchange = TokenExchange(
+                transport: shared.transport, endpoint: endpoint, origin: base, credentials: credentials,
+                scopes: key.scopes)
+            let challenges = Challenge.parse(refusal.response.headers["WWW-Authenticate"])
+            guard let (header, lifetime) = try await exchange.answer(challenges), header != refused else { return nil }
+            shared.tokens.keep(header, for: key, lifetime: lifetime)
+            return header
+        }
     }
 
     private func follow(

@@ -1,3 +1,4 @@
+import Model
 import Synchronization
 
 /// Authorization headers that a registry accepted, until they expire.
@@ -15,6 +16,8 @@ final class TokenCache: Sendable {
         var expires: ContinuousClock.Instant?
     }
 
+    /// Held while a header is asked for: requests that are refused together need one new token, not one each.
+    let renewal = KeyedLock<Key>()
     private let entries = Mutex<[Key: Entry]>([:])
 
     func header(_ key: Key) -> String? {
@@ -37,5 +40,10 @@ final class TokenCache: Sendable {
         }
     }
 
-    func forget(_ key: Key) { entries.withLock { $0[key] = nil } }
+    /// Forgets a header that the registry refused; one that came in its place meanwhile stays.
+    func forget(_ refused: String, for key: Key) {
+        entries.withLock { entries in
+            if entries[key]?.header == refused { entries[key] = nil }
+        }
+    }
 }

@@ -79,9 +79,9 @@ import Testing
                 return .init(body: Array(#"{"token":"t\#(issued.next())","expires_in":300}"#.utf8))
             }
             let host = request.headers.first(name: "Host") ?? ""
-            // The first token stops working before its time.
-            let accepted = request.uri.contains("/blobs/") ? ["Bearer t2", "Bearer t3", "Bearer t4"] : ["Bearer t1"]
-            guard request.path == "/v2/" || accepted.contains(request.headers.first(name: "Authorization") ?? "") else {
+            // The first token stops working before its time. Blobs are asked for together, and one new token does.
+            let accepted = request.uri.contains("/blobs/") ? "Bearer t2" : "Bearer t1"
+            guard request.path == "/v2/" || request.headers.first(name: "Authorization") == accepted else {
                 return .init(
                     status: .unauthorized,
                     headers: ["WWW-Authenticate": "Bearer realm=\"http://\(host)/token\",service=\"reg\""])
@@ -90,7 +90,7 @@ import Testing
         }
         _ = try await withClient { try await $0.pull(registry.reference(), credentials: credentials) }
         let requests = registry.received(.GET, "/token")
-        #expect(requests.count >= 2 && requests.count <= 4)
+        #expect(requests.count == 2)
         #expect(
             requests.allSatisfy { $0.uri.contains("scope=repository%3Ax%3Apull") && $0.uri.contains("service=reg") })
         let basic = "Basic " + Data("kim:s3cret".utf8).base64EncodedString()

@@ -1,8 +1,7 @@
-import Model
 import Synchronization
 import Testing
 
-@testable import DriverKit
+@testable import Model
 
 @Suite struct KeyedLockTests {
     /// What happened, in order.
