@@ -118,10 +118,10 @@ struct HostLink: Sendable, Hashable {
     /// A veth goes with the namespace that its other end is in; a tap only when it is deleted.
     var isTap: Bool
 
-    private static let aliasPrefix = "isle:port:"
+    static let aliasPrefix = "isle:port:"
 
     static func alias(bridge: String, key: EndpointKey) -> String {
-        "\(aliasPrefix)\(bridge):\(key.instance):\(key.device)"
+        "\(aliasPrefix)\(bridge):\(key.alias)"
     }
 
     /// The bridge that a link of ours belongs to; nil for links of others.

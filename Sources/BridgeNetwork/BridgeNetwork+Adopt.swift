@@ -25,6 +25,7 @@ extension BridgeNetwork {
                 if let network = networks[spec.name] { try synchroniseNames(network) }
             }
         }
+        attempt("rules of interfaces of earlier runs") { try removeOrphanedTables(wanted) }
         attempt("names across networks") { try shareNames() }
         retire(links, besides: Set(found.values.map(\.link.name)), of: wanted)
         if let first = failures.first {

@@ -63,6 +63,7 @@ extension BridgeNetwork {
             do {
                 let result = try await make(connection, parent, name)
                 if direct.kind == .routed { try confine(record, parent) }
+                if let table = InterfaceTable(record) { try apply(table, replacing: nil) }
                 return result
             } catch {
                 do { try detachDirect(checked.key, from: namespace) } catch let second {
@@ -73,6 +74,16 @@ extension BridgeNetwork {
         } catch {
             throw Self.engineError(error, "nic \(endpoint.device) of instance \(endpoint.hostname)")
         }
+    }
+
+    /// Holds a connected one to the rules that it has now.
+    func refreshDirect(_ endpoint: NetworkEndpoint) throws {
+        guard var record = directs[EndpointKey(endpoint)] else { return }
+        let old = record.endpoint.rules
+        record.endpoint.rules = endpoint.rules
+        if let table = InterfaceTable(record) { try apply(table, replacing: old) }
+        try directFolder.write(record)
+        directs[EndpointKey(endpoint)] = record
     }
 
     /// Takes links, addresses that the host answers for, and rules of the endpoint away; no error if there is nothing.
@@ -151,6 +162,7 @@ extension BridgeNetwork {
                 try nftables().run("add table inet \(table)\ndelete table inet \(table)")
             }
         }
+        if let link = record.link { try withdrawRules(record.endpoint.rules, of: link) }
         guard let name = record.link, let link = try session().link(named: name),
             // One with a name of our making may not have got its mark any more.
             link.alias == directFolder.alias(EndpointKey(record.endpoint))

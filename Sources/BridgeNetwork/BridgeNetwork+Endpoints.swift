@@ -11,7 +11,8 @@ extension BridgeNetwork {
     public func connect(_ endpoint: NetworkEndpoint, namespace: OwnedDescriptor) async throws {
         if let direct = endpoint.direct { return try await connectDirect(endpoint, direct, namespace: namespace) }
         try attach(endpoint) { network, checked, previous in
-            let connection = VethConnection(endpoint: checked, network: network, namespace: namespace)
+            let connection = VethConnection(
+                endpoint: checked, network: network, namespace: namespace, name: try hostName(checked))
             do {
                 return try connection.make(session())
             } catch let error as NetlinkError where error.isAlreadyThere {
@@ -44,14 +45,14 @@ extension BridgeNetwork {
     public func tap(_ endpoint: NetworkEndpoint, owner: UInt32) async throws -> String {
         if let direct = endpoint.direct { return try await tapDirect(endpoint, direct, owner: owner) }
         try attach(endpoint) { network, checked, _ in
-            let name = HostLink.randomName()
+            let name = try hostName(checked)
             try TapDevice.make(name, owner: owner)
             do {
                 try session().perform([
                     .change(
                         .name(name),
                         LinkSettings(
-                            mtu: network.managed.spec.mtu.map { UInt32($0) }, master: network.bridge)),
+                            mtu: checked.mtu(in: network.managed.spec), master: network.bridge)),
                     .change(
                         .name(name), HostLink.portSettings(checked),
                         alias: HostLink.alias(bridge: network.managed.spec.bridge, key: checked.key)),
@@ -66,6 +67,22 @@ extension BridgeNetwork {
         return attachments[EndpointKey(endpoint)]?.link.name ?? ""
     }
 
+    /// The name that the host's end gets. What is left of an earlier link of this endpoint under that name goes.
+    private func hostName(_ checked: CheckedEndpoint) throws -> String {
+        guard let name = checked.endpoint.hostName else { return HostLink.randomName() }
+        guard let link = try session().link(named: name) else { return name }
+        guard let alias = link.alias, alias.hasPrefix(HostLink.aliasPrefix), alias.hasSuffix(":" + checked.key.alias)
+        else {
+            throw EngineError(
+                .conflict, "the host has an interface \(Names.quoted(name)) already",
+                hint: "choose another host_name, or leave it out")
+        }
+        do { try session().perform([.deleteLink(.index(link.index))]) } catch let error as NetlinkError
+            where error.isGone
+        {}
+        return name
+    }
+
     public func disconnect(_ endpoint: NetworkEndpoint) throws {
         if endpoint.direct != nil {
             do { return try detachDirect(EndpointKey(endpoint), from: nil) } catch {
@@ -77,6 +94,7 @@ extension BridgeNetwork {
         sweeper.retire(attachment.link)
         guard let network = networks[attachment.checked.endpoint.network] else { return }
         do {
+            try withdrawRules(attachment.checked.endpoint.rules, of: attachment.link.name)
             try withdraw(attachment.checked, network)
             try shareNames()
         } catch {
@@ -84,10 +102,17 @@ extension BridgeNetwork {
         }
     }
 
-    public func rename(_ endpoint: NetworkEndpoint) throws {
+    public func refresh(_ endpoint: NetworkEndpoint) throws {
+        guard endpoint.direct == nil else {
+            do { return try refreshDirect(endpoint) } catch {
+                throw Self.engineError(error, "nic \(endpoint.device) of instance \(endpoint.hostname)")
+            }
+        }
         guard let old = attachments[EndpointKey(endpoint)], let network = networks[endpoint.network] else { return }
         do {
             let checked = try CheckedEndpoint(supported(endpoint), in: network.managed)
+            try apply(
+                InterfaceTable(checked, link: old.link.name), replacing: old.checked.endpoint.rules)
             attachments[checked.key] = Attachment(checked: checked, link: old.link, reservations: old.reservations)
             try announce(checked, network)
             try shareNames()
@@ -149,6 +174,7 @@ extension BridgeNetwork {
                 kept = previous.reservations
                 // Names and ports that stay the same are simply written again below.
                 if let old = networks[previous.checked.endpoint.network] { try withdraw(previous.checked, old) }
+                try withdrawRules(previous.checked.endpoint.rules, of: previous.link.name)
             }
             let reservations = try reserve(checked, reusing: kept)
             let link: HostLink
@@ -164,8 +190,10 @@ extension BridgeNetwork {
                 try announce(checked, network)
                 try shareNames()
                 try publish(checked.ports, network)
+                try apply(InterfaceTable(checked, link: link.name), replacing: nil)
             } catch {
                 attachments[checked.key] = nil
+                _ = try? withdrawRules(checked.endpoint.rules, of: link.name)
                 sweeper.retire(link)
                 // The first failure is the one to report; the files and elements are also removed by `adopt`.
                 do { try withdraw(checked, network) } catch {

@@ -67,10 +67,7 @@ struct DirectRecord: Codable, Sendable, Equatable {
     var link: String?
 
     /// The table that keeps the instance from sending under addresses of others.
-    static func table(_ link: String) -> String {
-        // Names of links may hold what names of tables may not.
-        "isle_nic_" + link.utf8.map { String($0, radix: 16) }.joined()
-    }
+    static func table(_ link: String) -> String { InterfaceTable.name(link) }
 }
 
 /// The files of `DirectRecord`s.

@@ -12,6 +12,9 @@ struct EndpointKey: Sendable, Hashable {
         device = endpoint.device
     }
 
+    /// How the alias of its link ends.
+    var alias: String { "\(instance):\(device)" }
+
     /// Name of the endpoint's files below the network's folder.
     var fileName: String { "\(instance)-\(device)" }
 }
@@ -42,6 +45,9 @@ struct CheckedEndpoint: Sendable {
                 hint: "as 00:16:3e:01:02:03")
         }
         self.mac = mac
+        if let name = endpoint.hostName, !DirectEndpoint.isInterfaceName(name) {
+            throw EngineError(.invalidArgument, "\(Names.quoted(name)) is not the name of an interface")
+        }
         for name in [endpoint.hostname] + endpoint.aliases where !Names.isDomain(name) {
             throw EngineError(.invalidArgument, "\(Names.quoted(name)) is not a host name")
         }
@@ -51,6 +57,9 @@ struct CheckedEndpoint: Sendable {
     }
 
     func address(_ family: IPAddress.Family) -> IPAddress? { family == .v4 ? ipv4 : ipv6 }
+
+    /// Nil: the kernel's standard.
+    func mtu(in network: NetworkSpec) -> UInt32? { (endpoint.mtu ?? network.mtu).map { UInt32($0) } }
 
     private static func address(_ text: String?, _ family: IPAddress.Family, _ network: ManagedNetwork) throws
         -> IPAddress?

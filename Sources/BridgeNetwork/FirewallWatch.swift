@@ -43,6 +43,10 @@ extension BridgeNetwork {
                 }
                 passForeignFirewalls(network.managed, ruleset, nft)
             }
+            for table in interfaceTables where !table.isComplete(in: ruleset) {
+                log.warning("the rules of interface \(table.link) were changed by others: they are made anew")
+                try nft.run(table.replace)
+            }
         } catch {
             log.warning("the firewall changed and cannot be looked after: \(error)")
         }

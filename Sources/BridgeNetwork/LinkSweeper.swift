@@ -67,8 +67,10 @@ final class LinkSweeper: Sendable {
         do {
             let socket = try namespace.map { try NetworkNamespace.run(in: $0) { try NetlinkSocket() } }
             let session = NetlinkSession(try socket ?? NetlinkSocket())
-            // The index may belong to another link by now; a name of ours never does.
-            guard try session.link(named: link.name) != nil else { return true }
+            // The index may belong to another link by now, and a name that a user chose too; both never do.
+            guard let found = try session.link(named: link.name), link.index == 0 || found.index == link.index else {
+                return true
+            }
             try session.perform([.deleteLink(.name(link.name))])
             return true
         } catch let error as NetlinkError where error.isGone {

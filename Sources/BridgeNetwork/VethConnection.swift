@@ -10,13 +10,14 @@ struct VethConnection {
     let endpoint: CheckedEndpoint
     let network: BridgeNetwork.Network
     let namespace: OwnedDescriptor
+    /// Of the host's end.
+    let name: String
 
     /// - Throws: `NetlinkError` with `EEXIST` if the namespace has an interface of this name; nothing is left then.
     func make(_ session: NetlinkSession) throws -> HostLink {
         let inside = endpoint.endpoint.configuredByGuest ? nil : try enterNamespace()
         let spec = network.managed.spec
-        let mtu = spec.mtu.map { UInt32($0) }
-        let name = HostLink.randomName()
+        let mtu = endpoint.mtu(in: spec)
         let peer = LinkSettings(name: endpoint.endpoint.device, mac: endpoint.mac, mtu: mtu)
         do {
             try session.perform([

@@ -93,6 +93,12 @@ public struct NetworkEndpoint: Sendable, Hashable, Codable {
     public var hasDefaultRoute = true
     /// It is on no managed network (`network` is empty) but connected so.
     public var direct: DirectLink?
+    /// Name of the host's end of one on a managed network; nil: one is chosen. A direct one has its own.
+    public var hostName: String?
+    /// Of one on a managed network, in bytes; nil: the network's.
+    public var mtu: Int?
+    /// nil: none.
+    public var rules: InterfaceRules?
 
     public init(
         instance: InstanceID, hostname: String, aliases: [String] = [], network: String, device: String,
@@ -165,9 +171,9 @@ public protocol NetworkDriver: Sendable {
     func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) async throws
     /// Every interface of a network namespace, with what it has got by itself.
     func interfaces(in namespace: OwnedDescriptor) async throws -> [GuestInterface]
-    /// Gives a connected endpoint the names that it has now; link, addresses and ports stay. No error if it is not
-    /// connected.
-    func rename(_ endpoint: NetworkEndpoint) async throws
+    /// Gives a connected endpoint the names and rules that it has now; link, addresses and ports stay. No error if it
+    /// is not connected.
+    func refresh(_ endpoint: NetworkEndpoint) async throws
     /// Whether connections to ports that the endpoint shares with a service may lead to it: false until this was said.
     func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws
     /// Gateway addresses with prefix lengths for a new network: nothing on the host, and none of `taken`, overlaps.

@@ -45,7 +45,33 @@ extension Devices {
             }
         }
         nic.gatewayPriority = try priority(&reader)
+        nic.hostName = reader.take("host_name")
+        if let name = nic.hostName { try checkHostName(name, "host_name", reader) }
+        nic.mtu = try mtu(&reader)
+        var rules = try rates(&reader)
+        rules.filtersMAC = try reader.bool("security.mac_filtering")
+        rules.filtersIPv4 = try reader.bool("security.ipv4_filtering")
+        rules.filtersIPv6 = try reader.bool("security.ipv6_filtering")
+        rules.isIsolated = try reader.bool("security.port_isolation")
+        // The addresses of others are kept from it only where it cannot be another.
+        if rules.filtersIPv4 || rules.filtersIPv6 { rules.filtersMAC = true }
+        if !rules.isEmpty { nic.rules = rules }
         return nic
+    }
+
+    /// `limits.ingress`, `limits.egress` and `limits.max`, which is both.
+    private static func rates(_ reader: inout KeyReader) throws -> InterfaceRules {
+        var rules = InterfaceRules()
+        let most = try reader.bitRate("limits.max")
+        rules.ingress = try reader.bitRate("limits.ingress") ?? most
+        rules.egress = try reader.bitRate("limits.egress") ?? most
+        return rules
+    }
+
+    private static func mtu(_ reader: inout KeyReader) throws -> Int? {
+        guard let text = reader.take("mtu") else { return nil }
+        guard let mtu = Int(text), (68...65535).contains(mtu) else { throw reader.error("mtu", text, "68 to 65535") }
+        return mtu
     }
 
     /// LXD's keys, but for `vlan`, for which the host can have an interface.
@@ -133,12 +159,9 @@ extension Devices {
     private static func direct(_ reader: inout KeyReader, _ wanted: DirectLink) throws -> Nic {
         var link = wanted
         if let name = link.hostName { try checkHostName(name, "host_name", reader) }
-        if let text = reader.take("mtu") {
-            guard let mtu = Int(text), (68...65535).contains(mtu) else {
-                throw reader.error("mtu", text, "68 to 65535")
-            }
-            link.mtu = mtu
-        }
+        link.mtu = try mtu(&reader)
+        // The host has no end of its own of one that shares an interface.
+        let rules = link.kind == .macvlan ? InterfaceRules() : try rates(&reader)
         if let vlan = reader.peek("vlan") {
             throw EngineError(
                 .unsupported, "device \(Names.quoted(reader.device)): 'vlan' is not offered",
@@ -148,6 +171,7 @@ extension Devices {
         }
         var nic = Nic(device: reader.device, interface: try interface(&reader), network: "", mac: try mac(&reader))
         nic.direct = link
+        if !rules.isEmpty { nic.rules = rules }
         return nic
     }
 

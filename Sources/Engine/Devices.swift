@@ -17,6 +17,11 @@ struct Devices: Sendable {
         var gatewayPriority = 0
         /// On no network (`network` is empty), but connected so.
         var direct: DirectLink?
+        /// Of one on a network: name of the host's end, and bytes of a packet if not the network's.
+        var hostName: String?
+        var mtu: Int?
+        /// nil: none.
+        var rules: InterfaceRules?
     }
 
     struct Disk: Sendable, Hashable {
@@ -259,6 +264,13 @@ struct KeyReader {
         guard let text = take(key) else { return unset }
         guard let value = Units.bool(text) else { throw error(key, text, "true or false") }
         return value
+    }
+
+    /// Nil also for 0, which is no limit.
+    mutating func bitRate(_ key: String) throws -> Int64? {
+        guard let text = take(key) else { return nil }
+        guard let rate = Units.bitRate(text) else { throw error(key, text, "bits a second, as 100Mbit") }
+        return rate == 0 ? nil : rate
     }
 
     func error(_ key: String, _ value: String, _ form: String) -> EngineError {

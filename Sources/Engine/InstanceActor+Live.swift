@@ -199,7 +199,7 @@ extension InstanceActor {
         for old in endpoints where old.hostname != name {
             var new = old
             new.hostname = name
-            try await services.networks.rename(old, to: new)
+            try await services.networks.refresh(old, to: new)
             guard case .running(var current) = lifecycle else { return }
             current.endpoints = current.endpoints?.map { $0 == old ? new : $0 }
             lifecycle = .running(current)

@@ -40,7 +40,9 @@ extension InstanceActor {
         guard !changed.isEmpty else { return }
         for endpoint in changed {
             let old = live.first { $0.device == endpoint.device }
-            if record.kind == .machine {
+            if let old, old.differsInRulesAlone(from: endpoint) {
+                try await services.networks.refresh(old, to: endpoint)
+            } else if record.kind == .machine {
                 try await replaceInterface(run, old, by: endpoint)
             } else {
                 let namespace = try await namespace(run)
@@ -69,5 +71,14 @@ extension InstanceActor {
         guard case .running(var current) = lifecycle else { return }
         current.endpoints?.removeAll { $0.device == endpoint.device }
         lifecycle = .running(current)
+    }
+}
+
+extension NetworkEndpoint {
+    /// Whether the link can stay as it is.
+    fileprivate func differsInRulesAlone(from other: NetworkEndpoint) -> Bool {
+        var same = self
+        same.rules = other.rules
+        return same == other
     }
 }

@@ -250,6 +250,7 @@ public actor NetworkService {
             gateway4: gateway4, gateway6: gateway6, dns: [gateway4 ?? gateway6].compactMap { $0 },
             searchDomains: network.map { [$0.domain] } ?? [])
         endpoint.hasDefaultRoute = nic == main && leadsOut(nic)
+        (endpoint.hostName, endpoint.mtu, endpoint.rules) = (nic.hostName, nic.mtu, nic.rules)
         return endpoint
     }
 
@@ -265,6 +266,7 @@ public actor NetworkService {
             prefixLength6: 128)
         endpoint.hasDefaultRoute = isRouted && nic == main
         endpoint.direct = direct
+        endpoint.rules = nic.rules
         return endpoint
     }
 
@@ -306,10 +308,10 @@ public actor NetworkService {
         try await use(endpoint) { try await parts.network.tap(endpoint, owner: owner) }
     }
 
-    /// Gives a connected endpoint other names.
-    func rename(_ old: NetworkEndpoint, to new: NetworkEndpoint) async throws {
+    /// Gives a connected endpoint other names and rules.
+    func refresh(_ old: NetworkEndpoint, to new: NetworkEndpoint) async throws {
         guard connected[old.network]?.contains(old) == true else { return }
-        try await parts.network.rename(new)
+        try await parts.network.refresh(new)
         guard connected[old.network]?.remove(old) != nil else { return }
         connected[new.network]?.insert(new)
     }

@@ -23,6 +23,19 @@ enum Units {
         return overflow ? nil : product
     }
 
+    /// Bits a second as LXD writes them: `100Mbit`, `512kbit`, `1Gibit`, `1000`. Nil if it is none.
+    static func bitRate(_ text: String) -> Int64? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard let number = Int64(digits) else { return nil }
+        let factors: [Substring: Int64] = [
+            "": 1, "bit": 1, "kbit": 1_000, "Mbit": 1_000_000, "Gbit": 1_000_000_000, "Tbit": 1_000_000_000_000,
+            "Kibit": 1 << 10, "Mibit": 1 << 20, "Gibit": 1 << 30, "Tibit": 1 << 40,
+        ]
+        guard let factor = factors[text.dropFirst(digits.count)] else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+        return overflow ? nil : product
+    }
+
     /// `true`, `1`, `yes`, `on` and their opposites, in any case (as LXD). Nil if it is neither.
     static func bool(_ text: String) -> Bool? {
         switch text.lowercased() {

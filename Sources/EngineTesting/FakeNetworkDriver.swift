@@ -55,8 +55,8 @@ public final class FakeNetworkDriver: NetworkDriver {
         }
     }
 
-    public func rename(_ endpoint: NetworkEndpoint) async throws {
-        try faults.reach("rename")
+    public func refresh(_ endpoint: NetworkEndpoint) async throws {
+        try faults.reach("refresh")
         state.withLock { state in
             guard
                 let old = state.connected.first(where: {

@@ -1,5 +1,5 @@
 // Numbers of the kernel's rtnetlink interface that this module speaks (linux/netlink.h, linux/rtnetlink.h,
-// linux/if_link.h, linux/if_addr.h, linux/neighbour.h). They are part of the kernel's stable interface.
+// linux/if_link.h, linux/if_addr.h, linux/neighbour.h, linux/pkt_sched.h). They are part of the kernel's stable interface.
 
 enum MessageType {
     static let noop: UInt16 = 1
@@ -18,6 +18,8 @@ enum MessageType {
     static let newNeighbour: UInt16 = 28
     static let deleteNeighbour: UInt16 = 29
     static let getNeighbour: UInt16 = 30
+    static let newQueue: UInt16 = 36
+    static let deleteQueue: UInt16 = 37
 }
 
 enum MessageFlag {
@@ -63,6 +65,7 @@ enum LinkAttribute {
     /// Interfaces on the same parent reach each other.
     static let macvlanBridge: UInt32 = 4
     static let bridgePortHairpin: UInt16 = 4
+    static let bridgePortIsolated: UInt16 = 33
     static let inet6AddressGenerationMode: UInt16 = 8
     /// Leave statistics out of a dump.
     static let filterSkipStatistics: UInt32 = 1 << 3
@@ -92,6 +95,18 @@ enum RouteAttribute {
     static let scopeUniverse: UInt8 = 0
     static let scopeLink: UInt8 = 253
     static let unicast: UInt8 = 1
+}
+
+/// linux/pkt_sched.h, linux/rtnetlink.h
+enum QueueAttribute {
+    static let kind: UInt16 = 1
+    static let options: UInt16 = 2
+    static let bucketParameters: UInt16 = 1
+    static let bucketRate64: UInt16 = 4
+    static let bucketBurst: UInt16 = 6
+    static let root: UInt32 = 0xffff_ffff
+    /// Frames count with their Ethernet header.
+    static let ethernet: UInt8 = 1
 }
 
 enum NeighbourAttribute {

@@ -29,10 +29,13 @@ public struct LinkSettings: Sendable, Hashable {
     /// Of a port of a bridge: whether frames may leave by the port that they came in by. Only for a link that is a
     /// port already.
     public var hairpin: Bool?
+    /// Of a port of a bridge: whether it reaches no other port that is isolated too. Only for a link that is a port
+    /// already.
+    public var isolated: Bool?
 
     public init(
         name: String? = nil, mac: MACAddress? = nil, mtu: UInt32? = nil, master: UInt32? = nil, up: Bool? = nil,
-        ipv6LinkLocal: Bool? = nil, hairpin: Bool? = nil
+        ipv6LinkLocal: Bool? = nil, hairpin: Bool? = nil, isolated: Bool? = nil
     ) {
         self.name = name
         self.mac = mac
@@ -41,6 +44,7 @@ public struct LinkSettings: Sendable, Hashable {
         self.up = up
         self.ipv6LinkLocal = ipv6LinkLocal
         self.hairpin = hairpin
+        self.isolated = isolated
     }
 }
 
@@ -143,10 +147,15 @@ extension MessageWriter {
         if let mac = settings.mac { attribute(LinkAttribute.address, mac.bytes) }
         if let mtu = settings.mtu { attribute(LinkAttribute.mtu, number: mtu) }
         if let master = settings.master { attribute(LinkAttribute.master, number: master) }
-        if let hairpin = settings.hairpin {
+        if settings.hairpin != nil || settings.isolated != nil {
             nested(LinkAttribute.linkInfo) { info in
                 info.nested(LinkAttribute.infoSlaveData) { port in
-                    port.attribute(LinkAttribute.bridgePortHairpin, [hairpin ? 1 : 0])
+                    if let hairpin = settings.hairpin {
+                        port.attribute(LinkAttribute.bridgePortHairpin, [hairpin ? 1 : 0])
+                    }
+                    if let isolated = settings.isolated {
+                        port.attribute(LinkAttribute.bridgePortIsolated, [isolated ? 1 : 0])
+                    }
                 }
             }
         }

@@ -77,7 +77,7 @@ import Testing
             try await fixture.instances.rename("old", to: "new", whileRunning: true)
             #expect(fixture.network.connected.map(\.hostname) == ["new"])
             #expect(try await fixture.instances.get("new").endpoints.map(\.hostname) == ["new"])
-            fixture.network.faults.arm("rename")
+            fixture.network.faults.arm("refresh")
             #expect(await code { try await fixture.instances.rename("new", to: "third", whileRunning: true) } != nil)
             #expect(fixture.network.connected.map(\.hostname) == ["new"])
             #expect(try await fixture.instances.get("new").record.name == "new")

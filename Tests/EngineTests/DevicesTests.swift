@@ -46,6 +46,10 @@ import Testing
         + changed(routed, "ipv4.address", nil, "", "192.0.2.0/24", "192.0.2.1,192.0.2.1", "::1")
         + changed(routed, "ipv4.gateway", "192.0.2.1") + changed(routed, "ipv4.host_address", "fe80::1")
         + changed(routed, "ipv6.address", "192.0.2.1") + changed(routed, "ipv4.neighbor_probe", "perhaps")
+        + changed(nic, "limits.ingress", "", "-1", "10MB", "fast") + changed(nic, "limits.max", "99999999Tbit")
+        + changed(nic, "security.mac_filtering", "perhaps") + changed(nic, "host_name", "", "a b")
+        + changed(nic, "mtu", "67") + changed(macvlan, "limits.ingress", "1Mbit")
+        + changed(macvlan, "security.mac_filtering", "true") + changed(routed, "security.port_isolation", "true")
         + changed(nic, "unknown", "1") + changed(disk, "path", "", "relative", "/a/../b", "/a\0b")
         + changed(disk, "source", nil, "", "relative", "/a\0b") + changed(disk, "readonly", "maybe")
         + changed(disk, "shift", "2") + changed(disk, "create", "2") + changed(disk, "copy", "2")
@@ -81,6 +85,19 @@ import Testing
         }
         let second = #expect(throws: EngineError.self) { try Devices(["a": ["type": "tpm"], "b": ["type": "tpm"]]) }
         #expect(second?.code == .invalidArgument && second?.message.contains("'b'") == true)
+    }
+
+    @Test func rulesOfInterfacesAreTyped() throws {
+        func rules(_ base: [String: String], _ keys: [String: String]) throws -> InterfaceRules? {
+            try Devices(["a": base.merging(keys) { $1 }]).nics[0].rules
+        }
+        #expect(try rules(Self.nic, ["limits.max": "0", "security.mac_filtering": "false"]) == nil)
+        let rates = try rules(Self.nic, ["limits.max": "10Mbit", "limits.egress": "1Mbit"])
+        #expect(rates?.ingress == 10_000_000 && rates?.egress == 1_000_000)
+        #expect(try rules(Self.routed, ["limits.ingress": "1kbit"])?.ingress == 1000)
+        // An address is told by its hardware address.
+        #expect(try rules(Self.nic, ["security.ipv4_filtering": "true"])?.filtersMAC == true)
+        #expect(try rules(Self.nic, ["security.port_isolation": "true"])?.isIsolated == true)
     }
 
     @Test func interfacesOnNoNetworkAreTyped() throws {

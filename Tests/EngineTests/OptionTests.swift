@@ -86,6 +86,19 @@ import Testing
 }
 
 @Suite struct UnitsTests {
+    @Test func bitRates() {
+        let good: [(String, Int64)] = [
+            ("0", 0), ("1000", 1000), ("8bit", 8), ("100kbit", 100_000), ("100Mbit", 100_000_000),
+            ("1Gbit", 1_000_000_000), ("1Kibit", 1024), ("2Mibit", 2 << 20),
+        ]
+        for (text, value) in good { #expect(Units.bitRate(text) == value, "\(text)") }
+        for text in [
+            "", "Mbit", "-1", "1.5Mbit", "100mbit", "100MB", "1 Mbit", "9223372036854775807kbit", "99999999Tbit",
+        ] {
+            #expect(Units.bitRate(text) == nil, "\(text)")
+        }
+    }
+
     @Test func bytes() {
         let good: [(String, Int64)] = [
             ("0", 0), ("1", 1), ("10b", 10), ("1kB", 1000), ("1k", 1024), ("1KiB", 1024), ("2MB", 2_000_000),

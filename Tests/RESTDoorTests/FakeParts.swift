@@ -38,7 +38,7 @@ struct FakeNetwork: NetworkDriver {
     func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) async throws {}
     func links(of endpoints: [NetworkEndpoint]) async throws -> [NetworkEndpoint: HostEnd] { [:] }
     func interfaces(in namespace: OwnedDescriptor) async throws -> [GuestInterface] { [] }
-    func rename(_ endpoint: NetworkEndpoint) async throws {}
+    func refresh(_ endpoint: NetworkEndpoint) async throws {}
     func setReady(_ endpoint: NetworkEndpoint, _ isReady: Bool) async throws {}
     func freeSubnets(avoiding taken: [String]) async throws -> (ipv4: String, ipv6: String) {
         ("10.98.0.1/24", "fd98::1/64")

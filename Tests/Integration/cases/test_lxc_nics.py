@@ -2,6 +2,8 @@
 import contextlib
 import json
 import subprocess
+import tempfile
+import time
 
 from isletest.waiting import until
 from test_lxc_access import Lxc, launch
@@ -157,3 +159,79 @@ def test_machine(env):
         env.daemon.isle("config", "device", "remove", "vm", "wire")
         assert "vmwire" not in env.namespace.links()
         env.daemon.isle("delete", "--force", "vm")
+
+
+def test_limits(env):
+    """Least times alone are asserted: that it is not faster than the limit."""
+    lxc = Lxc(env)
+    launch(env, "c1")
+    inside(env, "c1", "mkdir -p /www && dd if=/dev/zero of=/www/data bs=1M count=4 2>/dev/null && busybox httpd -h /www")
+    state = json.loads(lxc.out("query", "/1.0/instances/c1/state"))["network"]["eth0"]
+    address = next(found["address"] for found in state["addresses"] if found["family"] == "inet")
+    gateway = address.rsplit(".", 1)[0] + ".1"
+
+    def seconds(command):
+        start = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+        return time.monotonic() - start
+
+    fetch = [*env.namespace.command(), "busybox", "wget", "-q", "-O", "/dev/null", f"http://{address}/data"]
+    until(lambda: subprocess.run(fetch, stderr=subprocess.DEVNULL).returncode == 0)
+    lxc.run("config", "device", "override", "c1", "eth0", "limits.egress=8Mbit")
+    assert seconds(fetch) > 2
+    # The interface stayed as it was.
+    assert json.loads(lxc.out("query", "/1.0/instances/c1/state"))["network"]["eth0"]["host_name"] == state["host_name"]
+    lxc.run("config", "device", "unset", "c1", "eth0", "limits.egress")
+    lxc.run("config", "device", "set", "c1", "eth0", "limits.ingress=8Mbit")
+    with tempfile.TemporaryDirectory() as folder:
+        with open(folder + "/data", "wb") as file:
+            file.write(bytes(4 << 20))
+        server = subprocess.Popen([*env.namespace.command(), "busybox", "httpd", "-f", "-p", f"{gateway}:8000", "-h", folder])
+        try:
+            load = f"busybox wget -q -O /dev/null http://{gateway}:8000/data"
+            until(lambda: inside(env, "c1", load, check=False).code == 0)
+            start = time.monotonic()
+            inside(env, "c1", load)
+            assert time.monotonic() - start > 2
+        finally:
+            server.terminate()
+            server.wait()
+    # The same after a restart, and refused where it cannot be.
+    lxc.run("restart", "-f", "c1")
+    until(lambda: json.loads(lxc.out("query", "/1.0/instances/c1/state"))["network"]["eth0"]["host_name"])
+    link = json.loads(lxc.out("query", "/1.0/instances/c1/state"))["network"]["eth0"]["host_name"]
+    shown = subprocess.run([*env.namespace.command(), "tc", "qdisc", "show", "dev", link], capture_output=True, text=True)
+    assert "tbf" in shown.stdout and "8Mbit" in shown.stdout, shown
+    for setting, word in (("limits.ingress=fast", "limits.ingress"), ("security.mac_filtering=perhaps", "mac_filtering"),
+                          ("limits.sideways=1Mbit", "limits.sideways")):
+        refused = lxc.run("config", "device", "set", "c1", "eth0", setting, check=False)
+        assert refused.returncode != 0 and word in refused.stderr, refused
+    lxc.run("delete", "-f", "c1")
+
+
+def test_filters_and_isolation(env):
+    lxc = Lxc(env)
+    admin = ["-c", "security.capabilities.add=CAP_NET_ADMIN"]
+    for name in ("c1", "c2"):
+        launch(env, name, *admin)
+        lxc.run("config", "device", "override", name, "eth0", "security.ipv4_filtering=true", "security.port_isolation=true",
+                f"host_name=host-{name}", "mtu=1400")
+
+    def address(name):
+        state = json.loads(lxc.out("query", f"/1.0/instances/{name}/state"))["network"]["eth0"]
+        assert state["host_name"] == f"host-{name}" and state["mtu"] == 1400, state
+        return next(found["address"] for found in state["addresses"] if found["family"] == "inet")
+
+    def pings(name, target, *options):
+        return inside(env, name, f"busybox ping -c 1 -W 1 {' '.join(options)} {target}", check=False).code == 0
+
+    one, two = address("c1"), address("c2")
+    gateway = one.rsplit(".", 1)[0] + ".1"
+    assert pings("c1", gateway) and not pings("c1", two)
+    lxc.run("config", "device", "unset", "c2", "eth0", "security.port_isolation")
+    assert pings("c1", two)
+    inside(env, "c1", f"ip addr add {one.rsplit('.', 1)[0]}.250/24 dev eth0")
+    assert not pings("c1", gateway, "-I", one.rsplit(".", 1)[0] + ".250")
+    inside(env, "c1", "ip link set eth0 address 00:16:3e:11:22:33")
+    assert not pings("c1", gateway)
+    lxc.run("delete", "-f", "c1", "c2")
