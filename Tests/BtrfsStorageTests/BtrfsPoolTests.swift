@@ -110,6 +110,72 @@ struct BtrfsPoolTests {
         }
     }
 
+    /// Whatever a stream says, nothing outside what it brings is read, written, renamed or removed (CVE-2026-85526).
+    @Test func forgedStreamsStayInside() async throws {
+        try await Loop.with { loop, pool in
+            let receiver: any StreamingPool = try #require(pool as? any StreamingPool)
+            let host = try RootDirectory(path: loop.folder)
+            let mount = "\(loop.folder)/mounts/test"
+            try host.writeFile("victim", Array("mine".utf8))
+            try RootDirectory(path: mount).writeFile("victim", Array("mine".utf8))
+            func receive(_ name: String, _ fill: (inout ForgedStream) -> Void) async throws -> InstanceID {
+                var stream = ForgedStream()
+                stream.subvolume(name)
+                stream.folder("upper")
+                stream.file("upper/good", "good")
+                fill(&stream)
+                stream.end()
+                try host.writeFile("stream.bin", stream.bytes)
+                let id = InstanceID.random()
+                try await receiver.receive([RootStream(.instance(id), "\(loop.folder)/stream.bin")])
+                return id
+            }
+            func instances() throws -> [String] {
+                try RootDirectory(path: mount + "/instances").list().map(\.name.text)
+            }
+            let id = try await receive("plain") { _ in }
+            #expect(try readSmallFile("\(mount)/instances/\(id.raw)/upper/good") == Array("good".utf8))
+            let paths = [
+                "victim", "../victim", "../../victim", "../../../victim", "\(loop.folder)/victim", "\(mount)/victim",
+            ]
+            var attempts: [(String, (inout ForgedStream) -> Void)] = []
+            for path in [
+                "../plain", "../../escape", "a/../../escape", "/escape", "\(mount)/instances/escape", "..", ".",
+            ] {
+                attempts.append((path, { _ in }))
+            }
+            for path in paths {
+                attempts.append(("plain", { $0.write(path, "EVIL") }))
+                attempts.append(("plain", { $0.file(path, "EVIL") }))
+                attempts.append(("plain", { $0.remove(path) }))
+                attempts.append(("plain", { $0.rename(path, to: "upper/stolen") }))
+                attempts.append(("plain", { $0.rename("upper/good", to: path) }))
+                attempts.append(("plain", { $0.hardLink("upper/stolen", to: path) }))
+                attempts.append(("plain", { $0.setPermissions(path, 0o4777) }))
+                attempts.append(
+                    (
+                        "plain",
+                        {
+                            $0.symbolicLink("upper/link", to: path)
+                            $0.write("upper/link", "EVIL")
+                        }
+                    ))
+            }
+            attempts.append(("plain", { $0.subvolume("second") }))
+            for (name, fill) in attempts {
+                // It may be refused, or have done no more than fill the root that it brings.
+                if let made = try? await receive(name, fill) { try await pool.discard(.instance(made)) }
+                #expect(try instances() == [id.raw], "\(name)")
+                for path in [loop.folder, mount] {
+                    #expect(try readSmallFile(path + "/victim") == Array("mine".utf8), "\(name)")
+                    #expect(try RootDirectory(path: path).status("victim")?.permissions == 0o644)
+                    #expect(access(path + "/escape", F_OK) != 0)
+                }
+            }
+            #expect(access("/escape", F_OK) != 0 && access("/victim", F_OK) != 0)
+        }
+    }
+
     @Test func aSizeIsEnforced() async throws {
         try await Loop.with { loop, pool in
             let id = InstanceID.random()
