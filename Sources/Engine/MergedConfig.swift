@@ -50,6 +50,10 @@ public struct MergedConfig: Sendable {
         limits.cpuShares = config["limits.cpu.shares"].flatMap(Int.init)
         limits.memoryNodes = config["limits.cpu.nodes"]
         limits.diskWeight = config["limits.disk.weight"].flatMap(Int.init)
+        let pages = Limits.hugepageSizes.compactMap { size in
+            config["limits.hugepages." + size].flatMap(Units.bytes).map { (size, $0) }
+        }
+        if !pages.isEmpty { limits.hugepages = Dictionary(uniqueKeysWithValues: pages) }
         applyPriorities(&limits)
         return limits
     }

@@ -21,6 +21,11 @@ extension OptionCatalog {
             "limits.memory.swap.priority",
             "how reluctantly pages are swapped out, 10 the most (control groups of version 1 only)",
             "0 to 10", kinds: containers, live: true, accepts: zeroToTen),
+        family(
+            "limits.hugepages.",
+            "bytes of huge pages of a size: `64KB`, `1MB`, `2MB` or `1GB`, where the host has them",
+            kinds: containers, form: "size"
+        ) { Units.bytes($0) != nil },
         option(
             "linux.kernel_modules", "modules that the host's kernel is to have loaded before the start", "name,name",
             kinds: containers
@@ -70,7 +75,10 @@ extension OptionCatalog {
 
     /// Keys that LXD has and Isle does not, with the reason.
     static let notOffered: [(prefix: String, reason: String)] = [
-        ("raw.", "it hands text past all checks to a program; what is needed has keys of its own"),
+        ("raw.idmap", "a disk device with shift=true shows inside who owns what outside"),
+        ("raw.seccomp", "give a whole profile in security.seccomp"),
+        ("raw.apparmor", "containers are confined without AppArmor"), ("raw.lxc", "containers are not LXC's"),
+        ("raw.", "there is no such program to give it to"),
         ("nvidia.", "there is no NVIDIA runtime"), ("security.devlxd.", "the socket /dev/lxd is not offered"),
         ("security.syscalls.intercept.", "system calls are not carried out by the host for an instance"),
         ("security.syscalls.allow", "give a whole profile in security.seccomp"),
@@ -78,7 +86,6 @@ extension OptionCatalog {
         ("security.syscalls.blacklist", "its name is security.syscalls.deny"),
         ("security.syscalls.whitelist", "give a whole profile in security.seccomp"),
         ("limits.network.priority", "limit the nic device instead"),
-        ("limits.hugepages.", "huge pages are left to the host's own settings"),
         ("migration.", "instances are not migrated while they run"),
     ]
 

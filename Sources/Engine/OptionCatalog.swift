@@ -101,6 +101,13 @@ public struct OptionCatalog: Sendable {
         },
         bool(
             "security.secureboot", "firmware starts signed programs only; for UEFI", kinds: [.machine]),
+        bool(
+            "limits.memory.hugepages", "its memory is made of the host's huge pages, as many as it takes",
+            kinds: [.machine]),
+        option(
+            "raw.qemu", "further arguments of QEMU's, after Isle's; what they do is not looked at", "words",
+            kinds: [.machine]
+        ) { CommandWords.split($0)?.isEmpty == false },
         option("machine.acceleration", "`auto`, `kvm` or `tcg`", "name", kinds: [.machine]) {
             ["auto", "kvm", "tcg"].contains($0)
         },
@@ -244,6 +251,11 @@ public struct OptionCatalog: Sendable {
                 .invalidArgument, "\(Names.quoted(member)) is not a resource limit",
                 hint: "limits: " + OptionForms.kernelLimits.sorted().joined(separator: ", "))
         }
+        if option.key == "limits.hugepages.", !Limits.hugepageSizes.contains(member) {
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(member)) is not a size of huge pages",
+                hint: "sizes: " + Limits.hugepageSizes.joined(separator: ", "))
+        }
         if option.key == "linux.sysctl.", !OptionForms.isOwnSysctl(member) {
             throw EngineError(
                 .invalidArgument, "the kernel setting \(Names.quoted(member)) is the host's, not an instance's own",
@@ -292,10 +304,10 @@ public struct OptionCatalog: Sendable {
 
     static func family(
         _ prefix: String, _ summary: String, kinds: Set<InstanceKind> = Set(InstanceKind.allCases),
-        live: Bool = true, accepts: @escaping @Sendable (String) -> Bool = anything
+        live: Bool = true, form: String = "text", accepts: @escaping @Sendable (String) -> Bool = anything
     ) -> Option {
         Option(
-            key: prefix, isPrefix: true, kinds: kinds, summary: summary, form: "text", live: live, accepts: accepts)
+            key: prefix, isPrefix: true, kinds: kinds, summary: summary, form: form, live: live, accepts: accepts)
     }
 }
 
@@ -303,6 +315,6 @@ public struct OptionCatalog: Sendable {
 enum CommandLineText {
     static func parse(_ text: String) -> [String]? {
         if text.hasPrefix("[") { return try? JSONDecoder().decode([String].self, from: Data(text.utf8)) }
-        return Units.words(text)
+        return CommandWords.split(text)
     }
 }

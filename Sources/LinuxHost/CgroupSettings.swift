@@ -36,7 +36,15 @@ extension Limits {
         if memory != nil || memoryReservation != nil || swappiness != nil { names.insert("memory") }
         if processes != nil { names.insert("pids") }
         if diskWeight != nil || !(diskRates ?? []).isEmpty { names.insert("io") }
+        if hugepages?.isEmpty == false { names.insert("hugetlb") }
         return names
+    }
+
+    /// What to write for huge pages (Documentation/admin-guide/cgroup-v1/hugetlb.rst, cgroup-v2.rst).
+    private func hugepageSettings(_ file: String) -> [CgroupSetting] {
+        (hugepages ?? [:]).sorted { $0.key < $1.key }.map { size, bytes in
+            CgroupSetting("hugetlb", "hugetlb.\(size).\(file)", "\(bytes)", key: "limits.hugepages.\(size)")
+        }
     }
 
     /// Docker's weight; the percentage of 1024 that LXD's allowance is.
@@ -85,7 +93,7 @@ extension Limits {
         if let diskWeight {
             settings.append(CgroupSetting("io", "io.weight", "default \(diskWeight)", key: "limits.disk.weight"))
         }
-        return settings
+        return settings + hugepageSettings("max")
     }
 
     private var unifiedSwap: String {
@@ -134,6 +142,6 @@ extension Limits {
             settings.append(
                 CgroupSetting("io", "blkio.bfq.weight", "\(diskWeight)", key: "limits.disk.weight"))
         }
-        return settings
+        return settings + hugepageSettings("limit_in_bytes")
     }
 }

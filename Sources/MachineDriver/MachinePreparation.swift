@@ -62,6 +62,11 @@ struct MachinePreparation {
             slots: isApplication ? 0 : Self.slots, hasScreen: record.hasScreen == true,
             isIncoming: plan.savedState != nil)
         command.hasTPM = record.tpm != nil
+        if flag("limits.memory.hugepages") {
+            try HugePages.check(bytes: record.memory, machine: plan.name)
+            command.hasHugePages = true
+        }
+        command.further = plan.config["raw.qemu"].flatMap { CommandWords.split($0) } ?? []
         switch disk.boot {
         case .kernel:
             let kernel = try await kernels.kernel(plan.config["machine.kernel"])
@@ -111,6 +116,10 @@ struct MachinePreparation {
         return (spec, record)
     }
 
+    private func flag(_ key: String) -> Bool {
+        ["true", "1", "yes", "on"].contains(plan.config[key]?.lowercased() ?? "")
+    }
+
     // MARK: Disks
 
     private var insideDisk: DiskRoot {
@@ -145,7 +154,7 @@ struct MachinePreparation {
     /// UEFI code from the host, variables of the machine's own, which last beside its disk. With `security.secureboot` the firmware runs only
     /// what is signed by Microsoft's keys, with which it comes.
     private func firmware(_ files: inout [MachineSandbox.File]) async throws -> QEMUCommand.Boot {
-        let isSecure = ["true", "1", "yes", "on"].contains(plan.config["security.secureboot"]?.lowercased() ?? "")
+        let isSecure = flag("security.secureboot")
         let code = "\(paths.firmware)/OVMF_CODE_4M\(isSecure ? ".secboot" : "").fd"
         let source = "\(paths.firmware)/OVMF_VARS_4M\(isSecure ? ".ms" : "").fd"
         for file in [code, source] where access(file, R_OK) != 0 {

@@ -62,6 +62,10 @@ struct QEMUCommand: Sendable, Hashable {
     var hasScreen = false
     /// A TPM, served on the socket `tpm` in `folder`.
     var hasTPM = false
+    /// Its memory is made of the host's huge pages.
+    var hasHugePages = false
+    /// The user's own, after everything else.
+    var further: [String] = []
     /// Waits for a saved state instead of booting.
     var isIncoming = false
 
@@ -110,10 +114,11 @@ struct QEMUCommand: Sendable, Hashable {
                     + (isDirect ? ",romfile=" : ""),
             ]
         }
-        if !shares.isEmpty {
-            // The servers read and write the guest's memory.
+        if !shares.isEmpty || hasHugePages {
+            // The servers of folders read and write the guest's memory.
+            let kind = (shares.isEmpty ? "" : ",share=on") + (hasHugePages ? ",hugetlb=on" : "")
             list += [
-                "-object", "memory-backend-memfd,id=memory,size=\(max(memory >> 20, 32))M,share=on", "-machine",
+                "-object", "memory-backend-memfd,id=memory,size=\(max(memory >> 20, 32))M\(kind)", "-machine",
                 "memory-backend=memory",
             ]
         }
@@ -139,7 +144,7 @@ struct QEMUCommand: Sendable, Hashable {
             ]
         }
         if isIncoming { list += ["-incoming", "defer"] }
-        return list
+        return list + further
     }
 
     /// What can be taken away while it runs has a port of its own: the root of the bus gives nothing back.

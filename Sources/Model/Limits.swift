@@ -26,6 +26,11 @@ public struct Limits: Sendable, Hashable, Codable {
     public var memoryNodes: String?
     /// Weight of its disk traffic, 10 to 1000 (`limits.disk.weight`).
     public var diskWeight: Int?
+    /// Most bytes of huge pages by their size (`limits.hugepages.2MB`); one of `hugepageSizes`.
+    public var hugepages: [String: Int64]?
+
+    /// Sizes of huge pages that processors have, as the kernel's control groups write them.
+    public static let hugepageSizes = ["64KB", "1MB", "2MB", "1GB"]
 
     /// `quota` microseconds of processor time in each `period` microseconds.
     public struct CPUQuota: Sendable, Hashable, Codable {

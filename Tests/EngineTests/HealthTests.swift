@@ -87,7 +87,7 @@ import Testing
                 "limits.kernel.nofile": "1:2", "linux.sysctl.net.core.somaxconn": "5", "oci.shm_size": "1MiB",
                 "oci.hosts": "db=10.0.0.1,gw=host-gateway", "oci.dns.servers": "1.1.1.1, ::1", "oci.init": "true",
                 "oci.pid": "host", "limits.memory": "64MiB", "limits.memory.swap": "1MiB", "limits.cpu.shares": "512",
-                "linux.sysctl.kernel.domainname": "nis",
+                "linux.sysctl.kernel.domainname": "nis", "limits.hugepages.2MB": "4MiB",
             ], profiles: [], createdAt: 0)
         let merged = MergedConfig(record, profiles: [])
         let options = try merged.containerOptions(gateway: "10.0.0.254")
@@ -97,6 +97,7 @@ import Testing
         #expect(options.nameServers == ["1.1.1.1", "::1"])
         #expect(options.hasInit && options.processes == .host && options.sharedMemory == 1 << 20)
         #expect(try merged.limits(hostMemory: 1 << 30).swap == 1 << 20)
+        #expect(try merged.limits(hostMemory: 1 << 30).hugepages == ["2MB": 4 << 20])
         #expect(throws: EngineError.self) { try merged.containerOptions(gateway: nil) }
     }
 
@@ -106,7 +107,8 @@ import Testing
         ("oci.hosts", "a b=::1"), ("oci.dns.servers", "x"), ("oci.pid", "container:x"), ("oci.ipc", "instance:"),
         ("oci.oom_score_adj", "1001"), ("health.test", "[]"), ("health.test", #"["CMD"]"#), ("health.test", "x"),
         ("health.on_failure", "reboot"), ("logs.driver", "syslog"), ("limits.cpu.shares", "1"),
-        ("linux.sysctl.net..x", "1"), ("oci.dns.options", "a b"),
+        ("linux.sysctl.net..x", "1"), ("limits.hugepages.4MB", "1"), ("limits.hugepages.2MB", "many"),
+        ("oci.dns.options", "a b"),
     ])
     func badValuesAreRefused(_ key: String, _ value: String) {
         #expect(throws: EngineError.self) { try OptionCatalog.check([key: value], kind: .application) }

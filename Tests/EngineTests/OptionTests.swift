@@ -118,13 +118,13 @@ import Testing
     }
 
     @Test func words() {
-        #expect(Units.words("a b  c\t\n") == ["a", "b", "c"])
-        #expect(Units.words(#"'a b' "c d" e\ f"#) == ["a b", "c d", "e f"])
-        #expect(Units.words(#"'' "" "#) == ["", ""])
-        #expect(Units.words(#"'a\b' "\"""#) == [#"a\b"#, "\""])
-        #expect(Units.words("") == [])
-        #expect(Units.words("'a") == nil)
-        #expect(Units.words("a\\") == nil)
+        #expect(CommandWords.split("a b  c\t\n") == ["a", "b", "c"])
+        #expect(CommandWords.split(#"'a b' "c d" e\ f"#) == ["a b", "c d", "e f"])
+        #expect(CommandWords.split(#"'' "" "#) == ["", ""])
+        #expect(CommandWords.split(#"'a\b' "\"""#) == [#"a\b"#, "\""])
+        #expect(CommandWords.split("") == [])
+        #expect(CommandWords.split("'a") == nil)
+        #expect(CommandWords.split("a\\") == nil)
     }
 
     @Test func quotas() {

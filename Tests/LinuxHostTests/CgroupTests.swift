@@ -203,6 +203,24 @@ import Testing
         #expect(files.read("/cg/isle/a/cpuset.cpus") == "\n")
     }
 
+    @Test func hugePagesAreLimitedWhereTheHostHasThem() throws {
+        var limits = Limits()
+        limits.hugepages = ["2MB": 4 << 20, "1GB": 0]
+        let pages = [("hugetlb.1GB", "0"), ("hugetlb.2MB", "4194304")]
+        for (settings, file) in [
+            (limits.unifiedSettings, "max"),
+            (limits.legacySettings(currentSwapLimit: nil, allCPUs: "0"), "limit_in_bytes"),
+        ] {
+            let own = settings.filter { $0.controller == "hugetlb" }
+            #expect(own.map(\.file) == pages.map { "\($0.0).\(file)" } && own.map(\.value) == pages.map(\.1))
+        }
+        let files = FakeCgroups.hybrid()
+        let host = try CgroupHost(
+            parent: "isle", layout: CgroupLayout(mountInfo: FakeCgroups.hybridMounts), files: files)
+        let error = #expect(throws: EngineError.self) { try host.create("a", limits: limits) }
+        #expect(error?.code == .unsupported && error?.message.contains("'hugetlb'") == true)
+    }
+
     @Test func theSmallerOfCountAndAllowanceCounts() {
         var limits = Limits(cpuCount: 1, cpuQuota: Limits.CPUQuota(quota: 300_000, period: 100_000))
         #expect(limits.cpuTime == Limits.CPUQuota(quota: 100_000, period: 100_000))

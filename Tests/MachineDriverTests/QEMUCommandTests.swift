@@ -49,6 +49,33 @@ struct QEMUCommandTests {
         #expect(arguments.contains { $0.hasPrefix("guest=web,,1") })
     }
 
+    @Test func memoryOfHugePagesAndTheUsersOwnArguments() {
+        var plain = command(DiskRoot(path: "/d/x", format: .raw, boot: .bios))
+        #expect(!plain.arguments.contains { $0.contains("memory-backend") })
+        plain.hasHugePages = true
+        plain.further = ["-device", "intel-hda"]
+        #expect(plain.arguments.contains("memory-backend-memfd,id=memory,size=512M,hugetlb=on"))
+        #expect(plain.arguments.suffix(2) == ["-device", "intel-hda"])
+        plain.shares = ["a"]
+        #expect(plain.arguments.contains("memory-backend-memfd,id=memory,size=512M,share=on,hugetlb=on"))
+        #expect(plain.arguments.filter { $0.hasPrefix("memory-backend=") }.count == 1)
+    }
+
+    @Test func hugePagesMustBeFree() throws {
+        let text =
+            "MemFree: 1 kB\nHugePages_Total: 300\nHugePages_Free: 260\nHugePages_Rsvd: 4\nHugepagesize: 2048 kB\n"
+        try HugePages.check(bytes: 512 << 20, machine: "vm", information: text)
+        for (bytes, information, code) in [
+            (514 << 20 as Int64, text, EngineError.Code.conflict), (513 << 20, text, .invalidArgument),
+            (512 << 20, "MemFree: 1 kB\n", .unsupported),
+        ] {
+            let error = #expect(throws: EngineError.self) {
+                try HugePages.check(bytes: bytes, machine: "vm", information: information)
+            }
+            #expect(error?.code == code && error?.message.contains("machine vm") == true)
+        }
+    }
+
     @Test func bootsThreeWays() {
         let disk = DiskRoot(path: "/d/x", format: .raw, boot: .bios)
         let kernel = command(disk, boot: .kernel(image: "/k", initrd: "/i", commandLine: "quiet")).arguments

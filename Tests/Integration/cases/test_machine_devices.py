@@ -162,6 +162,37 @@ def test_interfaces_come_and_go(env):
     isle("network", "delete", "side")
 
 
+def test_the_users_own_arguments_and_huge_pages(env):
+    image = busybox_system(env)
+    isle = env.daemon.isle
+    isle("create", "--vm", "--name", "vm", "-m", "256MiB", *FAST, image)
+    isle("config", "set", "vm", "raw.qemu=-device 'virtio-scsi-pci,id=mine'")
+    isle("start", "vm", timeout=120)
+    assert "0x1004" in sh(env, "vm", "cat /sys/bus/pci/devices/*/device", timeout=120).out, "no such device in the guest"
+    isle("stop", "--force", "vm")
+    isle("config", "set", "vm", "raw.qemu=-device no-such-device")
+    failed = isle("start", "vm", check=False, timeout=120)
+    assert failed.code != 0 and "no-such-device" in failed.err, failed
+    for bad in ("raw.qemu='", "raw.qemu= ", "raw.idmap=both 0 0", "raw.lxc=lxc.mount = x"):
+        refused = isle("config", "set", "vm", bad, check=False)
+        assert refused.code != 0 and bad.split("=")[0] in refused.err, (bad, refused)
+    isle("config", "unset", "vm", "raw.qemu")
+    isle("config", "set", "vm", "limits.memory.hugepages=true")
+    free = int(next(line for line in open("/proc/meminfo") if line.startswith("HugePages_Free")).split()[1])
+    started = isle("start", "vm", check=False, timeout=120)
+    if free < 128:
+        assert started.code != 0 and "128 huge pages" in started.err and f"{free} free" in started.err, started
+    else:
+        assert started.code == 0, started
+        sh(env, "vm", "true", timeout=120)
+    isle("delete", "--force", "vm")
+    # In a project that restricts them such words are the administrator's.
+    isle("project", "create", "tenant", "restricted=true", "features.images=false", "features.profiles=false")
+    refused = isle("--project", "tenant", "create", "--vm", "--name", "vm", "-c", "raw.qemu=-S", image, check=False)
+    assert refused.code != 0 and "restricted.virtual-machines.lowlevel" in refused.err, refused
+    isle("project", "delete", "tenant")
+
+
 def test_disc_boots_an_empty_machine(env):
     need_bsdtar()
     isle = env.daemon.isle
