@@ -14,7 +14,8 @@ struct ContainerFilesFacet: FilesFacet {
             throw EngineError(.conflict, "instance \(state.name) is not running")
         }
         let root = try await runBlocking { try RootDirectory(path: "/proc/\(pid)/root") }
-        return ContainerFileTree(root: root, identity: state.identity, name: state.name)
+        return ContainerFileTree(
+            root: root.shown(as: state.name + ":"), identity: state.identity, name: state.name)
     }
 }
 
@@ -27,7 +28,7 @@ extension ContainerDriver {
         }
         let name = overlay.instanceDirectory.split(separator: "/").last.map(String.init) ?? ""
         let mounted = try await runOnOwnThread { try Self.mount(overlay, mounts) }
-        return ContainerFileTree(root: mounted, identity: nil, name: name)
+        return ContainerFileTree(root: mounted.shown(as: ""), identity: nil, name: name)
     }
 
     /// In the mount namespace of a thread that ends at once; the mount lives as long as the descriptor.

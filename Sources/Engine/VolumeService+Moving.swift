@@ -105,22 +105,38 @@ extension VolumeService {
             return copy
         }
         for name in copies.map(\.path) + [target.path] { try refuseForeign(to.folder(of: name)) }
-        let made = target
-        try await withReverter { reverter in
-            reverter.onFailure("removing the files of the copy") { try await to.removeVolume(made.path) }
+        let path = target.path
+        target = try await withReverter { reverter in
+            reverter.onFailure("removing the files of the copy") { try await to.removeVolume(path) }
             for (snapshot, copy) in zip(snapshots, copies) {
                 try await to.cloneVolume(from.folder(of: snapshot.path), to: copy.path)
             }
-            try await to.cloneVolume(from.folder(of: origin), to: made.path)
-            if let size = made.config["size"].flatMap(Units.bytes) {
-                try await to.limitVolume(made.path, made.contentType, bytes: size)
-            }
+            try await to.cloneVolume(from.folder(of: origin), to: path)
+            let made = try await bounded(target, inherited: source.config["size"])
             try await store.insert(made, snapshots: copies)
+            return made
         }
         volumes[key(target)] = target
         if !copies.isEmpty { snapshotRecords[key(target)] = copies }
         events.lifecycle("storage-volume-created", self.source(target), project: target.project)
         return target
+    }
+
+    /// Bounds a volume whose files are there. A bound that it has from where it came, and that its pool cannot enforce,
+    /// is left out, as LXD does, rather than keep the volume from going there.
+    func bounded(_ volume: VolumeRecord, inherited: String?) async throws -> VolumeRecord {
+        guard let text = volume.config["size"], let size = Units.bytes(text) else { return volume }
+        do {
+            try await pools.pool(volume.pool).limitVolume(volume.path, volume.contentType, bytes: size)
+            return volume
+        } catch let error as EngineError where error.code == .unsupported && text == inherited {
+            logger.warning(
+                "a volume has no bound in its new pool",
+                metadata: ["volume": "\(volume.name)", "pool": "\(volume.pool)", "size": "\(text)"])
+            var volume = volume
+            volume.config["size"] = nil
+            return volume
+        }
     }
 
     /// Files without a record may be somebody's whose record was lost: they are never replaced.

@@ -39,6 +39,11 @@ public final class RootDirectory: Sendable {
         self.confinement = confinement
     }
 
+    /// The same folder under another name in messages, as where its users do not know the path.
+    public func shown(as path: String) -> RootDirectory {
+        RootDirectory(descriptor: owned, path: path, confinement: confinement)
+    }
+
     /// The folder's descriptor; valid while a reference to this object is kept.
     public var descriptor: Int32 { owned.raw }
 
@@ -107,7 +112,8 @@ public final class RootDirectory: Sendable {
     /// The full name of `path` for a message, control characters escaped.
     func name(of path: HostPath) -> String {
         let inner = path.text.drop { $0 == "/" }
-        return inner.isEmpty ? self.path : Names.printable("\(self.path)/\(inner)")
+        if inner.isEmpty { return self.path.isEmpty ? "/" : self.path }
+        return Names.printable("\(self.path)/\(inner)")
     }
 
     func failure(_ number: Int32, _ action: String, _ path: HostPath) -> EngineError {

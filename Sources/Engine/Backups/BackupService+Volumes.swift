@@ -120,14 +120,13 @@ extension VolumeService {
         try await locks.withLock(key(volume)) {
             try refuseTaken(volume)
             let pool = try await pools.pool(volume.pool)
+            var volume = volume
             do {
                 for (snapshot, source) in zip(snapshots, sources) {
                     try await pool.cloneVolume(source, to: snapshot.path)
                 }
                 try await pool.cloneVolume(source, to: volume.path)
-                if let size = volume.config["size"].flatMap(Units.bytes) {
-                    try await pool.limitVolume(volume.path, volume.contentType, bytes: size)
-                }
+                volume = try await bounded(volume, inherited: volume.config["size"])
                 try await add(volume)
             } catch {
                 try await pool.removeVolume(volume.path)

@@ -126,6 +126,8 @@ def test_files_of_a_running_and_a_stopped_container(env):
     lxc = box(env, "files")
     _files(env, lxc, "files")
     assert lxc.out("exec", "files", "--", "stat", "-c", "%u:%g %a", "/root/pushed") == "33:34 604\n"
+    full = lxc("file", "delete", "files/etc", check=False)
+    assert full.code != 0 and "files:/etc" in full.err and "/proc" not in full.err, full
     lxc("stop", "files", "--force")
     lxc("file", "delete", "files/root/pushed")
     _files(env, lxc, "files")

@@ -188,8 +188,20 @@ def test_btrfs_pool(env):
         lxc("move", "second", "second", "-s", "default")
         isle("start", "second")
         assert read(env, "second", "/data") == "two"
-        lxc("storage", "volume", "create", "fast", "data")
+        lxc("storage", "volume", "create", "fast", "data", "size=100MiB")
         lxc("storage", "volume", "snapshot", "fast", "data", "v0")
+        # A pool that bounds nothing takes copies without their bound, as LXD does, but none that is asked for.
+        lxc("storage", "volume", "copy", "fast/data", "default/copied")
+        lxc("storage", "volume", "export", "fast", "data", env.folder / "data.tar.gz")
+        lxc("storage", "volume", "import", "default", env.folder / "data.tar.gz", "imported")
+        lxc("storage", "volume", "move", "default/copied", "fast/back")
+        lxc("storage", "volume", "set", "fast", "back", "size=50MiB")
+        lxc("storage", "volume", "move", "fast/back", "default/moved")
+        for name in ("imported", "moved"):
+            assert "size" not in lxc("storage", "volume", "show", "default", name).out, name
+            refused = lxc("storage", "volume", "set", "default", name, "size=1MiB", check=False)
+            assert refused.code != 0 and "size" in refused.err, refused
+            lxc("storage", "volume", "delete", "default", name)
         lxc("storage", "volume", "delete", "fast", "data")
     finally:
         env.clear()
