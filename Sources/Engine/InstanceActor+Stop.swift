@@ -25,6 +25,7 @@ extension InstanceActor {
             for endpoint in run.endpoints ?? [] { await services.networks.setReady(endpoint, false) }
             if !force { await askToEnd(run, timeout: timeout) }
             try await finish(run)
+            if !force { lifecycleEvent("instance-shutdown") }
         }
     }
 

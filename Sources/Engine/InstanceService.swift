@@ -277,7 +277,9 @@ public actor InstanceService {
         let actor = try find(name, project)
         return try await locks.withLock(actor.id) {
             try await actor.stop(force: force, timeout: timeout)
-            return try await actor.start(byUser: true)
+            let warnings = try await actor.start(byUser: true)
+            await actor.lifecycleEvent("instance-restarted")
+            return warnings
         }
     }
 

@@ -84,6 +84,9 @@ extension VolumeService {
                 }
             }
             replace(name, renamed, of: volume)
+            events.lifecycle(
+                "storage-volume-snapshot-renamed", source(volume) + "/snapshots/\(newName)", project: volume.project,
+                ["old_name": .string(name)])
         }
     }
 

@@ -80,6 +80,8 @@ extension VolumeService {
             if let description { snapshot.description = description }
             try await store.save(snapshot)
             replace(name, snapshot, of: volume)
+            events.lifecycle(
+                "storage-volume-snapshot-updated", source(volume) + "/snapshots/\(name)", project: volume.project)
         }
     }
 

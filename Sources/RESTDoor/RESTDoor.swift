@@ -178,6 +178,13 @@ struct DoorParts: Sendable {
     let sessions: SessionHub
     let logger: Logger
 
+    /// Tells of what a client did with the instance that the call names and what changes no record of it, as looking
+    /// into it.
+    func tell(_ action: String, _ call: Call, _ context: [String: Metadata] = [:]) throws {
+        let name = try call.parameter("name")
+        engine.events.lifecycle(action, "/1.0/instances/\(name)", project: call.project, context)
+    }
+
     /// Starts work in the background and answers with its operation.
     func operation(
         _ description: String, project: String = "default", resources: [String: [String]] = [:],

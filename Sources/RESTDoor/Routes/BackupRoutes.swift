@@ -62,6 +62,17 @@ struct BackupRoutes: Sendable {
         table.add("\(path)/:backup/export", [.get: { try await export($0, try await owner($0)) }])
     }
 
+    private func tell(_ action: String, _ owner: Owner, _ name: String, _ context: [String: Metadata] = [:]) {
+        let project: String
+        switch owner {
+        case .instance(_, let own): project = own
+        case .volume(let volume): project = volume.project
+        }
+        door.engine.events.lifecycle(
+            "\(owner.isVolume ? "storage-volume" : "instance")-backup-\(action)", "\(owner.path)/backups/\(name)",
+            project: project, context)
+    }
+
     private func list(_ call: Call, _ owner: Owner) async throws -> Response {
         let records: [BackupRecord]
         switch owner {
@@ -101,6 +112,7 @@ struct BackupRoutes: Sendable {
                 try await backups.create(backup, request, instance: name, project: project)
             case .volume(let volume): try await backups.create(backup, request, volume: volume)
             }
+            tell("created", owner, backup.name)
         }
     }
 
@@ -111,18 +123,23 @@ struct BackupRoutes: Sendable {
         let backups = backups
         return try await work("Renaming backup", call, owner, post.name) {
             try await backups.rename(backup, to: post.name)
+            tell("renamed", owner, post.name, ["old_name": .string(backup.name)])
         }
     }
 
     private func delete(_ call: Call, _ owner: Owner) async throws -> Response {
         let backup = try await find(call, owner)
         let backups = backups
-        return try await work("Removing backup", call, owner, backup.name) { try await backups.delete(backup) }
+        return try await work("Removing backup", call, owner, backup.name) {
+            try await backups.delete(backup)
+            tell("deleted", owner, backup.name)
+        }
     }
 
     private func export(_ call: Call, _ owner: Owner) async throws -> Response {
         let backup = try await find(call, owner)
         let body = try FileBody.make([.file(backups.path(backup))]) {}
+        tell("retrieved", owner, backup.name)
         return Response(status: .ok, headers: [.contentType: "application/octet-stream"], body: body)
     }
 

@@ -62,12 +62,17 @@ struct FileRoutes: Sendable {
                 answer = Response(
                     status: .ok, body: withBody ? ResponseBody(byteBuffer: ByteBuffer(bytes: target.bytes)) : .init())
             default:
-                if withBody { return try await stream(path, headers, lease, name, project) }
+                if withBody {
+                    let answer = try await stream(path, headers, lease, name, project)
+                    try door.tell("instance-file-retrieved", call, ["path": .string(path.text)])
+                    return answer
+                }
                 // A client that only asks is told of things too that cannot be read.
                 headers[.contentLength] = String(facts.size)
                 answer = Response(status: .ok)
             }
             await instances.returnFiles(lease, name, project: project)
+            if withBody { try door.tell("instance-file-retrieved", call, ["path": .string(path.text)]) }
             return Response(status: .ok, headers: headers, body: answer.body)
         } catch {
             await instances.returnFiles(lease, name, project: project)
@@ -118,6 +123,7 @@ struct FileRoutes: Sendable {
             case .directory: try await makeDirectory(path, wanted, tree)
             case .symlink: try await makeLink(call, path, wanted, tree)
             }
+            try door.tell("instance-file-pushed", call, ["path": .string(path.text)])
             return try Reply.done()
         }
     }
@@ -176,6 +182,7 @@ struct FileRoutes: Sendable {
         try await instances.withFiles(try call.parameter("name"), project: call.project) { tree in
             try await tree.remove(path)
         }
+        try door.tell("instance-file-deleted", call, ["path": .string(path.text)])
         return try Reply.done()
     }
 

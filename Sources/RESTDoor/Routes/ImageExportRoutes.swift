@@ -22,6 +22,8 @@ struct ImageExportRoutes: Sendable {
         let name = try call.parameter("image")
         try await door.admit(call, name, use: true)
         let view = try await images.get(name, project: call.project)
+        door.engine.events.lifecycle(
+            "image-retrieved", "/1.0/images/\(view.record.fingerprint)", project: call.project)
         let text = call.query("format") ?? "lxd"
         if text == "lxd" { return try await bundle(call, view.record) }
         guard let format = ImageArchiveFormat(rawValue: text) else {

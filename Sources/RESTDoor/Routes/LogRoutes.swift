@@ -86,6 +86,7 @@ struct LogRoutes: Sendable {
     private func file(_ call: Call) async throws -> Response {
         let path = try await find(call)
         let data = try await runBlocking { try Data(contentsOf: URL(filePath: path)) }
+        try door.tell("instance-log-retrieved", call, ["file": .string(try call.parameter("file"))])
         return Response(
             status: .ok, headers: [.contentType: "application/octet-stream"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))
@@ -102,6 +103,7 @@ struct LogRoutes: Sendable {
                 throw EngineError(.internal, "the file \(path) cannot be removed: \(String(errno: errno))")
             }
         }
+        try door.tell("instance-log-deleted", call, ["file": .string(try call.parameter("file"))])
         return try Reply.done()
     }
 }

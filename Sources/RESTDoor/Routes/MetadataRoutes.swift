@@ -27,6 +27,7 @@ struct MetadataRoutes: Sendable {
 
     private func get(_ call: Call) async throws -> Response {
         let metadata = API.InstanceMetadata(try await stored(call))
+        try door.tell("instance-metadata-retrieved", call)
         return try Reply.sync(metadata, etag: try ETag.of(metadata))
     }
 
@@ -66,6 +67,7 @@ struct MetadataRoutes: Sendable {
             return try Reply.sync(try await instances.templates(name, project: call.project))
         }
         let bytes = try await instances.template(name, project: call.project, file: file)
+        try door.tell("instance-metadata-template-retrieved", call, ["path": .string(file)])
         return Response(
             status: .ok, headers: [.contentType: "application/octet-stream"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))

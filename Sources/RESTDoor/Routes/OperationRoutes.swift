@@ -38,7 +38,9 @@ struct OperationRoutes: Sendable {
     }
 
     private func cancel(_ call: Call) async throws -> Response {
-        try await operations.cancel(try call.parameter("id"))
+        let id = try call.parameter("id")
+        try await operations.cancel(id)
+        door.engine.events.lifecycle("operation-cancelled", "/1.0/operations/\(id)", project: call.project)
         return try Reply.done()
     }
 

@@ -16,6 +16,7 @@ struct ScreenRoutes: Sendable {
     func open(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
         let session = ScreenSession(try await door.engine.instances.screen(name, project: call.project))
+        try door.tell("instance-console", call, ["type": "vga"])
         let registered = Latch<Void>()
         let hub = door.sessions
         let record = await door.engine.operations.start(

@@ -34,6 +34,7 @@ struct SessionRoutes: Sendable {
         }
         let stdio = StdioOptions(
             terminal: post.interactive, openStdin: post.waitForWebsocket, size: Self.size(post.width, post.height))
+        try door.tell("instance-exec", call, ["command": .array(post.command.map { .string($0) })])
         let (instances, project) = (instances, call.project)
         let start: @Sendable () async throws -> SessionProcess = {
             SessionProcess(try await instances.exec(name, project: project, process: process, stdio: stdio))
@@ -134,6 +135,7 @@ struct SessionRoutes: Sendable {
             throw EngineError(
                 .unsupported, "instance \(Names.quoted(name)) has no terminal", hint: "isle attach \(name)")
         }
+        try door.tell("instance-console", call, ["type": "console"])
         return try await answer(
             StreamSession(terminal: true, tie: .attached), "Showing console", call, name, [:], { process })
     }
@@ -154,6 +156,7 @@ struct SessionRoutes: Sendable {
         if call.query("type") == "vga" { return try await ScreenRoutes(door: door).picture(call) }
         let lines = try await instances.logs(
             try call.parameter("name"), project: call.project, LogQuery(tail: 10_000))
+        try door.tell("instance-console-retrieved", call)
         return LogBody(timestamps: false, stream: nil, isFollowed: false).response(lines)
     }
 

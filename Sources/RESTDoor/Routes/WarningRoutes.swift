@@ -41,6 +41,8 @@ struct WarningRoutes: Sendable {
                 hint: "new or acknowledged")
         }
         try await warnings.set(id, status)
+        door.engine.events.lifecycle(
+            status == .acknowledged ? "warning-acknowledged" : "warning-reset", "/1.0/warnings/\(id)")
         return try Reply.done()
     }
 

@@ -211,13 +211,25 @@ def test_operations_and_events(env):
     try:
         time.sleep(1)
         launch(env, "seen")
+        lxc.run("exec", "seen", "--", "true")
+        lxc.run("file", "push", __file__, "seen/root/pushed")
+        lxc.run("file", "pull", "seen/root/pushed", "-")
+        lxc.run("file", "delete", "seen/root/pushed")
+        lxc.run("console", "seen", "--show-log")
+        lxc.run("restart", "seen", "--timeout", "1")
+        lxc.run("export", "seen", str(env.folder / "seen.tar.gz"))
         env.daemon.isle("delete", "--force", "seen")
         time.sleep(1)
     finally:
         process.terminate()
     events = [json.loads(line) for line in process.communicate(timeout=10)[0].splitlines() if line.startswith("{")]
     actions = {e["metadata"]["action"]: e["metadata"] for e in events if e["type"] == "lifecycle"}
-    assert {"instance-created", "instance-started", "instance-deleted"} <= actions.keys(), actions.keys()
+    wanted = {"created", "started", "deleted", "exec", "file-pushed", "file-retrieved", "file-deleted", "console-retrieved",
+              "stopped", "shutdown", "restarted", "backup-created", "backup-retrieved", "backup-deleted"}
+    assert {f"instance-{action}" for action in wanted} <= actions.keys(), actions.keys()
+    assert actions["instance-exec"]["context"]["command"] == ["true"] and actions["instance-exec"]["name"] == "seen"
+    assert actions["instance-exec"]["requestor"]["username"] == "root", actions["instance-exec"]
+    assert actions["instance-file-pushed"]["context"]["path"] == "/root/pushed", actions["instance-file-pushed"]
     assert actions["instance-created"]["requestor"]["protocol"] == "unix", actions["instance-created"]
     assert any(e["type"] == "operation" for e in events)
     assert any(e["type"] == "logging" for e in events)
