@@ -23,7 +23,7 @@ public struct Engine: Sendable {
     public let events: EventBus
     public let layout: HostLayout
     private let parts: EngineParts
-    private let scheduler: Scheduler
+    let scheduler: Scheduler
     private let standardNetwork: NetworkSpec
 
     /// - Parameter network: the network of the default profile, made if it is not there.

@@ -12,8 +12,10 @@ import Testing
     private static let noon = 1_767_268_800.0  // 2026-01-01T12:00:00Z
     private static let day = 86_400.0
 
-    private func scheduler(_ fixture: EngineFixture) -> Scheduler {
-        Scheduler(
+    /// One that is told the time, in place of the engine's own, for which minutes begin while a test runs.
+    private func scheduler(_ fixture: EngineFixture) async -> Scheduler {
+        await fixture.engine.scheduler.stop()
+        return Scheduler(
             instances: fixture.engine.instances, volumes: fixture.engine.volumes, backups: fixture.engine.backups,
             logger: Logger(label: "test"))
     }
@@ -26,7 +28,7 @@ import Testing
         try await EngineFixture.run { fixture in
             try await fixture.create(
                 "web", config: ["snapshots.schedule": "* * * * *", "snapshots.schedule.stopped": "true"])
-            let scheduler = scheduler(fixture)
+            let scheduler = await scheduler(fixture)
             var count = 0
             // A day ahead, two back, the same minute again, and far before the instance was made.
             for now in [Self.noon, Self.noon + Self.day, Self.noon - Self.day, Self.noon - Self.day, 60] {
@@ -47,7 +49,7 @@ import Testing
                 try await fixture.instances.createSnapshot("web", SnapshotRequest(name: name, expiry: .at(expiry)))
             }
             try await fixture.instances.createSnapshot("web", SnapshotRequest(name: "kept", expiry: .never))
-            let scheduler = scheduler(fixture)
+            let scheduler = await scheduler(fixture)
             await scheduler.tick(Self.noon - 10 * Self.day)
             #expect(try await names(fixture) == ["soon", "later", "kept"])
             await scheduler.tick(Self.noon)
@@ -66,11 +68,12 @@ import Testing
             try await fixture.create("b-fine", config: schedule)
             try await fixture.create("c-other", config: ["snapshots.schedule.stopped": "true"])
             try await fixture.engine.pools.pool("default").discard(.instance(broken))
-            await scheduler(fixture).tick(Self.noon)
+            let scheduler = await scheduler(fixture)
+            await scheduler.tick(Self.noon)
             #expect(try await names(fixture, "a-broken").isEmpty)
             #expect(try await names(fixture, "b-fine").count == 1)
             #expect(try await names(fixture, "c-other").isEmpty)
-            await scheduler(fixture).tick(Self.noon + 3600)
+            await scheduler.tick(Self.noon + 3600)
             #expect(try await names(fixture, "b-fine").count == 1)
         }
     }
