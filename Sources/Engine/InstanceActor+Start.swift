@@ -52,6 +52,8 @@ extension InstanceActor {
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
         let driver = try parts.driver(for: record.kind)
         try await applyTemplates(merged)
+        startNotices = []
+        try await seedCloudInit(merged)
         let identity = try await identity(merged)
         let root = try await services.images.root(for: record, image: image, merged: merged)
         let mounts = try await services.volumes.mounts(devices.disks, project: record.project, image: image)
@@ -143,10 +145,11 @@ extension InstanceActor {
         // Before the first suspension: the end of a short run is told after its start.
         lifecycleEvent("instance-started")
         logger.info("started")
-        for notice in run.handle.notices { logger.warning("\(notice)") }
+        let notices = startNotices + run.handle.notices
+        for notice in notices { logger.warning("\(notice)") }
         await beginHealth()
         try await save()
-        return run.handle.notices
+        return notices
     }
 
     /// Takes a prepared run away again.

@@ -45,13 +45,7 @@ extension InstanceActor {
                 "template \(Names.quoted(template.template)) of instance \(Names.quoted(record.name)) cannot be rendered: \(failure)",
                 hint: "lxc config template edit \(record.name) \(template.template)")
         }
-        var folder = GuestPath("")
-        for name in target.parent.names {
-            folder = folder.appending(name)
-            if try await tree.facts(folder, following: true) == nil {
-                try await tree.makeDirectory(folder, FileChange(permissions: 0o755, user: 0, group: 0))
-            }
-        }
+        try await makeFolders(target.parent, in: tree)
         let file = try await tree.open(
             target,
             FileOpening(
@@ -59,6 +53,17 @@ extension InstanceActor {
                 attributes: FileChange(permissions: 0o644, user: 0, group: 0)))
         defer { file.close() }
         try await file.write(Array(text.utf8), at: 0)
+    }
+
+    /// Makes a folder and those above it where they are missing.
+    func makeFolders(_ path: GuestPath, in tree: any FileTree) async throws {
+        var folder = GuestPath("")
+        for name in path.names {
+            folder = folder.appending(name)
+            if try await tree.facts(folder, following: true) == nil {
+                try await tree.makeDirectory(folder, FileChange(permissions: 0o755, user: 0, group: 0))
+            }
+        }
     }
 
     private func renderer(

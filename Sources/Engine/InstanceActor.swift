@@ -38,6 +38,8 @@ actor InstanceActor {
     var restarts = 0
     var restartTask: Task<Void, Never>?
     var lastError: String?
+    /// What the user is told of the start that is prepared.
+    var startNotices: [String] = []
     /// Tests the health of the present run.
     var healthTask: Task<Void, Never>?
     /// It could not be found out whether it runs: what it has on the host is left alone until it is started or removed.

@@ -271,6 +271,30 @@ templates:
     assert "not allowed" in lxc.refused("query", "-X", "POST", "--raw", "/1.0/instances/templated/metadata/templates?path=..%2fx")
 
 
+def test_cloud_init_data_in_containers(env):
+    env.need("debian")
+    lxc = client(env)
+    lxc("init", "local:debian/bookworm", "cloudy")
+    seed = "/var/lib/cloud/seed/nocloud-net"
+    lxc("config", "set", "cloudy", "cloud-init.user-data=#cloud-config\npackages: [x]\n", "user.network-config=version: 1")
+    told = env.daemon.isle("start", "cloudy")
+    assert "no cloud-init" in told.err, told
+    assert lxc("exec", "cloudy", "--", "ls", seed, check=False).code != 0
+    lxc("exec", "cloudy", "--", "sh", "-c", "mkdir -p /usr/bin; : > /usr/bin/cloud-init")
+    lxc("restart", "cloudy", "--force")
+    show = ["exec", "cloudy", "--", "cat"]
+    assert lxc.out(*show, f"{seed}/user-data") == "#cloud-config\npackages: [x]\n"
+    assert lxc.out(*show, f"{seed}/network-config") == "version: 1"
+    first = lxc.out(*show, f"{seed}/meta-data")
+    assert "local-hostname: cloudy" in first and "instance-id: " in first, first
+    assert lxc.out("exec", "cloudy", "--", "stat", "-c", "%u %a", f"{seed}/user-data") == "0 600\n"
+    lxc("restart", "cloudy", "--force")
+    assert lxc.out(*show, f"{seed}/meta-data") == first
+    lxc("config", "set", "cloudy", "cloud-init.vendor-data=#cloud-config\n{}\n")
+    lxc("restart", "cloudy", "--force")
+    assert lxc.out(*show, f"{seed}/meta-data") != first and lxc.out(*show, f"{seed}/vendor-data")
+
+
 def test_state_of_all(env):
     lxc = box(env, "all1")
     box(env, "all2")
