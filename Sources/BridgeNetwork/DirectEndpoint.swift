@@ -52,10 +52,11 @@ struct DirectEndpoint: Sendable {
 
     func has(_ family: IPAddress.Family) -> Bool { addresses.contains { $0.family == family } }
 
-    /// What the kernel takes (dev_valid_name), without what would need quotes in nft(8)'s language.
+    /// What the kernel takes (dev_valid_name), without what would need quotes in nft(8)'s language or stand there for
+    /// other interfaces too.
     static func isInterfaceName(_ name: String) -> Bool {
         (1...15).contains(name.utf8.count) && name != "." && name != ".."
-            && name.utf8.allSatisfy { $0 > 32 && $0 < 127 && ![0x22, 0x2f, 0x3a, 0x5c].contains($0) }
+            && name.utf8.allSatisfy { $0 > 32 && $0 < 127 && ![0x22, 0x2a, 0x2f, 0x3a, 0x5c].contains($0) }
     }
 }
 

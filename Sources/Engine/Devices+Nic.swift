@@ -190,7 +190,7 @@ extension Devices {
     }
 
     private static func checkHostName(_ name: String, _ key: String, _ reader: KeyReader) throws {
-        guard isInterface(name), !name.contains(where: { "\"\\:".contains($0) }) else {
+        guard isInterface(name), !name.contains(where: { "\"*\\:".contains($0) }) else {
             throw reader.error(key, name, "an interface name of 1 to 15 characters")
         }
     }
