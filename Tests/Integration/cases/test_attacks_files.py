@@ -22,7 +22,7 @@ def tar(name, content):
 
 def test_copies_race_with_links(env):
     """The container swaps a folder for a link to one of the host's while files are copied (CVE-2018-15664)."""
-    lxc, outside = Lxc(env), env.folder / "outside"
+    lxc, outside = Lxc(env), env.folder / "beyond-the-racer"
     outside.mkdir()
     (outside / "secret").write_text("the host's")
     script = (f"mkdir /d; echo inside >/d/secret; while :; do mv /d /d.off; ln -s {outside} /d; rm /d; mv /d.off /d; done")
@@ -55,7 +55,7 @@ def test_copies_race_with_links(env):
 
 def test_programs_of_the_container_are_not_run_on_the_host(env):
     """Archives are unpacked while every program that could be asked to help is the container's own."""
-    marker = env.folder / "ran"
+    marker = env.folder / "ran-on-the-host"
     names = "tar gzip gunzip unpigz pigz xz unxz xzcat bzip2 zstd unzstd docker-untar chroot sh ld.so newuidmap".split()
     script = f"#!/bin/busybox sh\n: >/ran\n: >{marker}\n"
     env.daemon.isle("run", "-d", "--name", "helper", "busybox", "sleep", "600")
@@ -86,7 +86,7 @@ def test_programs_of_the_container_are_not_run_on_the_host(env):
     Lxc(env).run("file", "push", __file__, "helper/pushed")
     assert Lxc(env).run("file", "pull", "helper/pushed", "-").stdout.startswith('"""Files')
     docker(env, "commit", "helper", "kept")
-    docker(env, "export", "-o", env.folder / "exported.tar", "helper")
+    docker(env, "export", "-o", env.folder / "exported-by-the-helper.tar", "helper")
     docker(env, "rmi", "kept")
     assert not marker.exists(), "a program of the container ran on the host"
     left = env.daemon.isle("exec", "helper", "--", "busybox", "ls", "/ran", str(marker), check=False)
