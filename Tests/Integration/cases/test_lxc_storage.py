@@ -192,8 +192,8 @@ def test_btrfs_pool(env):
         lxc("storage", "volume", "snapshot", "fast", "data", "v0")
         # A pool that bounds nothing takes copies without their bound, as LXD does, but none that is asked for.
         lxc("storage", "volume", "copy", "fast/data", "default/copied")
-        lxc("storage", "volume", "export", "fast", "data", env.folder / "data.tar.gz")
-        lxc("storage", "volume", "import", "default", env.folder / "data.tar.gz", "imported")
+        lxc("storage", "volume", "export", "fast", "data", env.folder / "bounded.tar.gz")
+        lxc("storage", "volume", "import", "default", env.folder / "bounded.tar.gz", "imported")
         lxc("storage", "volume", "move", "default/copied", "fast/back")
         lxc("storage", "volume", "set", "fast", "back", "size=50MiB")
         lxc("storage", "volume", "move", "fast/back", "default/moved")
