@@ -171,7 +171,8 @@ extension BridgeNetwork {
         try ignoringGone { try session().perform([.deleteLink(.name(name))]) }
     }
 
-    private func ignoringGone(_ body: () throws -> Void) throws {
+    /// For what takes away what may have gone by itself.
+    func ignoringGone(_ body: () throws -> Void) throws {
         do { try body() } catch let error as NetlinkError where error.isGone {}
     }
 }

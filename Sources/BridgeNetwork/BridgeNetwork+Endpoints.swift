@@ -77,9 +77,7 @@ extension BridgeNetwork {
                 .conflict, "the host has an interface \(Names.quoted(name)) already",
                 hint: "choose another host_name, or leave it out")
         }
-        do { try session().perform([.deleteLink(.index(link.index))]) } catch let error as NetlinkError
-            where error.isGone
-        {}
+        try ignoringGone { try session().perform([.deleteLink(.index(link.index))]) }
         return name
     }
 

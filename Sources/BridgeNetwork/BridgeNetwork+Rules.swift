@@ -54,9 +54,7 @@ extension BridgeNetwork {
     /// Takes away what is not on the link itself. Until the link is gone nothing goes through it unfiltered.
     func withdrawRules(_ rules: InterfaceRules?, of link: String) throws {
         guard Self.hasTable(rules) else { return }
-        do { try session().perform([.change(.name(link), LinkSettings(up: false))]) } catch let error as NetlinkError
-            where error.isGone
-        {}
+        try ignoringGone { try session().perform([.change(.name(link), LinkSettings(up: false))]) }
         try nftables().run(InterfaceTable.remove(link))
     }
 
