@@ -394,6 +394,10 @@ public actor NetworkService {
             }
         }
         let network = try get(endpoint.network)
+        // One that was changed takes the place of what it was.
+        connected[endpoint.network] = (connected[endpoint.network] ?? []).filter {
+            $0.instance != endpoint.instance || $0.device != endpoint.device
+        }
         connected[endpoint.network, default: []].insert(endpoint)
         lingering.removeValue(forKey: endpoint.network)?.cancel()
         do {
