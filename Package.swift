@@ -197,7 +197,7 @@ let package = Package(
                 "Model", "LinuxHost", "CertificateKit", "DriverKit", hummingbird, nioCore, nioPosix, nioSSL, httpTypes,
                 logging,
             ]),
-        tests("CertificateKit", ["Model", "DriverKit"]),
+        tests("CertificateKit", ["Model", "DriverKit", crypto, x509, asn1]),
         tests("Netlink", ["Model"]),
         tests("Nftables", ["Model", "Netlink"]),
         tests("BridgeNetwork", ["Model", "DriverKit", "LinuxHost", "Netlink", "Nftables", logging]),

@@ -16,28 +16,44 @@ public struct ServerIdentity: Sendable {
     /// PEM of the certificate with those that lead to its issuer, as the file has it.
     public let chain: String
 
+    /// A key without a certificate, as a first start leaves it that was cut off, is used for a new one.
+    ///
     /// - Parameters:
     ///   - folder: where the two files are or are made.
     ///   - name: common name of a certificate that is made, usually the host's.
     ///   - addresses: bare IP addresses that it is made for, beside the host's name and loopback.
     public init(folder: String, name: String, addresses: [String] = []) throws {
         let (certificatePath, keyPath) = (folder + "/server.crt", folder + "/server.key")
-        if access(certificatePath, F_OK) == 0 || access(keyPath, F_OK) == 0 {
+        if access(certificatePath, F_OK) == 0 {
             chain = try Self.text(certificatePath)
             key = try Self.text(keyPath)
         } else {
-            (chain, key) = try Self.make(name: name, addresses: addresses)
-            // The key first: a certificate without a key would be refused at the next start.
-            try Self.write(key, keyPath, mode: 0o600)
+            if access(keyPath, F_OK) == 0 {
+                key = try Self.text(keyPath)
+            } else {
+                key = P384.Signing.PrivateKey().pemRepresentation + "\n"
+                // The key first: a certificate without its key is of no use.
+                try Self.write(key, keyPath, mode: 0o600)
+            }
+            chain = try Self.certificate(key: key, name: name, addresses: addresses)
             try Self.write(chain, certificatePath, mode: 0o644)
         }
-        certificate = try CertificateReader.read(chain)
+        do { certificate = try CertificateReader.read(chain) } catch {
+            throw EngineError(
+                .internal, "\(certificatePath), the daemon's certificate, cannot be used",
+                hint: "put it back, or remove it: a new one is made for its key", cause: error)
+        }
     }
 
-    /// ECDSA on P-384, valid for ten years.
-    static func make(name: String, addresses: [String]) throws -> (certificate: String, key: String) {
-        let key = P384.Signing.PrivateKey()
-        let signer = Certificate.PrivateKey(key)
+    /// Signed by its own key, valid for ten years.
+    /// - Parameter key: PEM; an elliptic curve's or RSA's.
+    static func certificate(key: String, name: String, addresses: [String]) throws -> String {
+        let signer: Certificate.PrivateKey
+        do { signer = try Certificate.PrivateKey(pemEncoded: key) } catch {
+            throw EngineError(
+                .internal, "the daemon's key, server.key in the state folder, cannot be used",
+                hint: "put its certificate beside it, or remove it: a new one is made", cause: error)
+        }
         // Distinguished names hold at most 64 characters of a common name (X.520).
         let common = String("root@\(name)".prefix(64))
         let subject = try DistinguishedName {
@@ -54,14 +70,13 @@ public struct ServerIdentity: Sendable {
             version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: signer.publicKey,
             // Clocks of clients differ.
             notValidBefore: now - 3600, notValidAfter: now + 10 * 365.25 * 86_400, issuer: subject, subject: subject,
-            signatureAlgorithm: .ecdsaWithSHA384,
             extensions: try Certificate.Extensions {
                 Critical(BasicConstraints.notCertificateAuthority)
                 Critical(KeyUsage(digitalSignature: true, keyEncipherment: true))
                 try ExtendedKeyUsage([.serverAuth])
                 SubjectAlternativeNames(names)
             }, issuerPrivateKey: signer)
-        return (try certificate.serializeAsPEM().pemString + "\n", key.pemRepresentation + "\n")
+        return try certificate.serializeAsPEM().pemString + "\n"
     }
 
     private static func text(_ path: String) throws -> String {

@@ -39,8 +39,16 @@ struct ContainerExec: ExecFacet {
         do {
             return Session(session: try await handle.connection.exec(request))
         } catch {
-            throw RuntimeFailure.translate(
+            let failure = RuntimeFailure.translate(
                 error, log: log, program: program, workingDirectory: described.cwd, instance: state.name)
+            // The runtime is one more process of the instance by then, and dies without a word of it.
+            if failure.code == .internal, let limit = group.reachedProcessLimit() {
+                throw EngineError(
+                    .resourceExhausted,
+                    "instance \(state.name) cannot run \(Names.quoted(program)): its \(limit) processes are all in use",
+                    hint: "end some of them, or raise limits.processes", cause: failure)
+            }
+            throw failure
         }
     }
 

@@ -4,9 +4,21 @@ import LinuxHost
 import Model
 
 extension ImageDepot {
-    /// Whether suites can be bootstrapped here: mmdebstrap is installed, and the package mirror that apt uses answers.
-    /// For `isle doctor`.
-    public func check() async -> [HostCheck] {
+    /// Whether images can be had: the host trusts certificate authorities, mmdebstrap is installed, and the package
+    /// mirror that apt uses answers. For `isle doctor`.
+    public func check() async -> [HostCheck] { [Self.checkAuthorities()] + (await checkMirror()) }
+
+    private static func checkAuthorities() -> HostCheck {
+        let name = "certificate authorities"
+        guard let bundle = CertificateAuthorities.bundle else {
+            return HostCheck(
+                name, .warning, "this host trusts none: registries and image servers cannot be reached over TLS",
+                advice: CertificateAuthorities.advice)
+        }
+        return HostCheck(name, .ok, bundle)
+    }
+
+    private func checkMirror() async -> [HostCheck] {
         let name = "package mirror"
         guard let system = HostSystem.read(), let mirror = try? Mirror(distribution: system.id, suite: system.codename)
         else {

@@ -136,7 +136,7 @@ public struct CgroupHost: Sendable {
                 .unsupported, "the control group \(group) has no controller '\(controller)', which a limit needs",
                 hint: "enable it in the parent groups' cgroup.subtree_control, or lift the limit")
         }
-        for controller in ["cpu", "memory", "pids", "cpuset", "io"]
+        for controller in ["cpu", "memory", "pids", "cpuset", "io", "hugetlb"]
         where available.contains(controller) && !enabled.contains(controller) {
             var result = files.write("+\(controller)", to: "\(group)/cgroup.subtree_control")
             if result == -EBUSY, leaveInnerGroup(group) {

@@ -13,6 +13,14 @@ extension Cgroup {
         return field("oom_kill", in: "\(memory)/\(file)") ?? 0
     }
 
+    /// The bound on its processes and threads, if they have reached it: the kernel refuses further ones then.
+    public func reachedProcessLimit() -> Int64? {
+        guard let folder = path(of: "pids"), let limit = number("\(folder)/pids.max"),
+            let count = number("\(folder)/pids.current"), count >= limit
+        else { return nil }
+        return limit
+    }
+
     private func unifiedUsage() -> Usage {
         guard let unified else { return Usage() }
         return Usage(

@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Logging
+import LinuxHost
 import Model
 import NIOCore
 import NIOHTTP1
@@ -111,6 +112,11 @@ final class WebTransport: Sendable {
             return Failure(
                 error: EngineError(.timeout, "\(host) did not answer in time", cause: error), isTransient: true,
                 isTLS: error == .tlsHandshakeTimeout)
+        case is BoringSSLError where CertificateAuthorities.bundle == nil:
+            return Failure(
+                error: EngineError(
+                    .unavailable, "\(host) cannot be verified: this host trusts no certificate authorities",
+                    hint: CertificateAuthorities.advice), isTransient: false, isTLS: false)
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
             return Failure(
                 error: EngineError(

@@ -184,6 +184,11 @@ struct WebFetcher: Sendable {
 
     private static func explained(_ error: any Error, _ host: String) -> any Error {
         if error is EngineError || error is CancellationError { return error }
+        if error is BoringSSLError, CertificateAuthorities.bundle == nil {
+            return EngineError(
+                .unavailable, "\(Names.quoted(host)) cannot be verified: this host trusts no certificate authorities",
+                hint: CertificateAuthorities.advice)
+        }
         return EngineError(.unavailable, "the image server \(Names.quoted(host)) cannot be fetched from", cause: error)
     }
 }

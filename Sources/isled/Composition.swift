@@ -53,9 +53,14 @@ struct Composition {
             programs: ModulePrograms(runner: programs.wasm, shim: programs.shim, library: programs.library),
             cacheDirectory: layout.modules, cgroups: cgroups)
         let disks = try OverlayDisks(stateDirectory: layout.state, storage: storage)
-        let identity = try ServerIdentity(folder: layout.state, name: Self.hostName)
-        let tls = try TLSServer(
-            chain: identity.chain, key: identity.key, fingerprint: { CertificateReader.fingerprint(der: $0) })
+        // Without a certificate that can be used there are no remote clients; everybody else is served.
+        let identity = Result { try ServerIdentity(folder: layout.state, name: Self.hostName) }
+        let tls = identity.flatMap { identity in
+            Result {
+                try TLSServer(
+                    chain: identity.chain, key: identity.key, fingerprint: { CertificateReader.fingerprint(der: $0) })
+            }
+        }
         let btrfs = BtrfsDriver(images: layout.pools, mounts: layout.run + "/pools")
         let standardNetwork = try await Self.network(options, store)
         // Last of what can fail: its client must be shut down once it was made.
@@ -73,7 +78,8 @@ struct Composition {
                 remotes: RemoteImages(policy: AddressPolicy(allowsLocal: options.localImageServers)),
                 builder: BuildahBuilder(stateDirectory: layout.state, runDirectory: layout.run),
                 registry: depot, backups: storage),
-            trust: ServerTrust(identity), events: events, logger: logger, hostMemory: Self.hostMemory,
+            trust: (try? identity.get()).map { ServerTrust($0) }, events: events, logger: logger,
+            hostMemory: Self.hostMemory,
             checks: [
                 { await btrfs.check() },
                 { await network.check() },

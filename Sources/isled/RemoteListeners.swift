@@ -25,13 +25,16 @@ actor RemoteListeners {
         var reachable: [String] { api.withLock { $0 }?.reachable.map(\.description) ?? [] }
     }
 
+    private static let noCertificate = "Server certificate not usable"
+
     private let door: RESTDoor
-    private let tls: TLSServer
+    private let tls: Result<TLSServer, any Error>
     private let logger: Logger
     private let addresses: Addresses
     private var listeners: [Place: Listener] = [:]
 
-    init(door: RESTDoor, tls: TLSServer, addresses: Addresses, logger: Logger) {
+    /// - Parameter tls: or why there can be none.
+    init(door: RESTDoor, tls: Result<TLSServer, any Error>, addresses: Addresses, logger: Logger) {
         self.door = door
         self.tls = tls
         self.addresses = addresses
@@ -41,6 +44,12 @@ actor RemoteListeners {
     /// Follows the settings from now on. An address that cannot be listened on now does not keep the daemon from its
     /// work: it is logged and becomes a warning.
     func begin(_ engine: Engine) async {
+        if case .failure(let error) = tls {
+            logger.error("remote clients cannot be served", metadata: ["error": "\(error)"])
+            await engine.warnings.raise(Self.noCertificate, .high, "\(error)")
+        } else {
+            await engine.warnings.resolve(Self.noCertificate)
+        }
         for place in Place.allCases {
             guard let text = await engine.settings.get(place.rawValue) else { continue }
             do { try await move(place, to: try TCPAddress(text)) } catch {
@@ -73,22 +82,25 @@ actor RemoteListeners {
             return
         }
         guard old?.address != address else { return }
+        let tls = try tls.get()
         let descriptor: OwnedDescriptor
         if old?.address.port == address.port {
-            descriptor = try await replace(place, with: address)
+            descriptor = try await replace(place, with: address, tls)
         } else {
             descriptor = try TCPListener.open(address)
             old?.task.cancel()
         }
-        serve(place, address, descriptor)
+        serve(place, address, descriptor, tls)
     }
 
     /// The old socket stands in the new one's way: it goes first, and comes back if the new one cannot be had.
-    private func replace(_ place: Place, with address: TCPAddress) async throws -> OwnedDescriptor {
+    private func replace(
+        _ place: Place, with address: TCPAddress, _ tls: TLSServer
+    ) async throws -> OwnedDescriptor {
         guard let old = listeners.removeValue(forKey: place) else { return try TCPListener.open(address) }
         old.task.cancel()
         do { return try await open(address) } catch {
-            serve(place, old.address, try await open(old.address))
+            serve(place, old.address, try await open(old.address), tls)
             throw error
         }
     }
@@ -103,7 +115,7 @@ actor RemoteListeners {
         return try TCPListener.open(address)
     }
 
-    private func serve(_ place: Place, _ address: TCPAddress, _ descriptor: OwnedDescriptor) {
+    private func serve(_ place: Place, _ address: TCPAddress, _ descriptor: OwnedDescriptor, _ tls: TLSServer) {
         let service = door.service(on: descriptor, tls: tls, onlyMetrics: place == .metrics)
         let logger = logger
         let task = Task {

@@ -1,7 +1,10 @@
+import Crypto
 import DriverKit
 import Foundation
 import Model
+import SwiftASN1
 import Testing
+import X509
 
 @testable import CertificateKit
 
@@ -36,8 +39,25 @@ import Testing
         }
     }
 
+    @Test func aKeyAloneGetsItsCertificate() throws {
+        try inFolder { folder in
+            let first = try ServerIdentity(folder: folder, name: "host")
+            try FileManager.default.removeItem(atPath: folder + "/server.crt")
+            let again = try ServerIdentity(folder: folder, name: "host")
+            #expect(again.key == first.key)
+            #expect(again.certificate != first.certificate)
+            let held = try Certificate.PrivateKey(pemEncoded: again.key).publicKey
+            #expect(try Certificate(pemEncoded: again.chain).publicKey == held)
+            try Data("no key".utf8).write(to: URL(fileURLWithPath: folder + "/server.key"))
+            try FileManager.default.removeItem(atPath: folder + "/server.crt")
+            #expect(throws: EngineError.self) { try ServerIdentity(folder: folder, name: "host") }
+            #expect(try Data(contentsOf: URL(fileURLWithPath: folder + "/server.key")) == Data("no key".utf8))
+        }
+    }
+
     @Test func pemAndBase64AreTheSame() throws {
-        let pem = try ServerIdentity.make(name: "host", addresses: []).certificate
+        let key = P384.Signing.PrivateKey().pemRepresentation
+        let pem = try ServerIdentity.certificate(key: key, name: "host", addresses: [])
         let bare = pem.split(separator: "\n").filter { !$0.hasPrefix("-----") }.joined()
         #expect(try CertificateReader.read(pem) == CertificateReader.read(bare))
     }
@@ -48,7 +68,7 @@ import Testing
     }
 
     @Test func aKeyIsNoCertificate() throws {
-        let key = try ServerIdentity.make(name: "host", addresses: []).key
+        let key = P384.Signing.PrivateKey().pemRepresentation
         #expect(throws: EngineError.self) { try CertificateReader.read(key) }
     }
 

@@ -53,7 +53,7 @@ final class FakeCgroups: CgroupFiles {
             ])
     }
 
-    static func unified(controllers: String = "cpuset cpu io memory pids") -> FakeCgroups {
+    static func unified(controllers: String = "cpuset cpu io memory hugetlb pids") -> FakeCgroups {
         FakeCgroups(
             roots: ["/cg": ["cgroup.controllers": controllers + "\n", "cgroup.subtree_control": "\n"]],
             template: [

@@ -189,7 +189,7 @@ import Testing
         #expect(group.joinFolders == ["/cg/isle/a"])
         for folder in ["/cg", "/cg/isle"] {
             let enabled = files.read("\(folder)/cgroup.subtree_control") ?? ""
-            for name in ["cpu", "memory", "pids", "cpuset"] { #expect(enabled.contains(name)) }
+            for name in ["cpu", "memory", "pids", "cpuset", "hugetlb"] { #expect(enabled.contains(name)) }
         }
         #expect(files.read("/cg/isle/a/cpu.max") == "200000 100000")
         #expect(files.read("/cg/isle/a/cpuset.cpus") == "0-1")
@@ -201,6 +201,16 @@ import Testing
         #expect(files.read("/cg/isle/a/cpu.weight") == "30")
         #expect(files.read("/cg/isle/a/memory.max") == "max")
         #expect(files.read("/cg/isle/a/cpuset.cpus") == "\n")
+    }
+
+    @Test func tellsWhenAllProcessesAreInUse() throws {
+        let files = FakeCgroups.unified()
+        let group = try host(files).create("a", limits: Limits())
+        #expect(group.reachedProcessLimit() == nil)
+        files.set("/cg/isle/a/pids.max", "3\n")
+        #expect(group.reachedProcessLimit() == nil)
+        files.set("/cg/isle/a/pids.max", "2\n")
+        #expect(group.reachedProcessLimit() == 2)
     }
 
     @Test func hugePagesAreLimitedWhereTheHostHasThem() throws {

@@ -163,3 +163,45 @@ def test_damaged_database_is_refused(env):
     except AssertionError as error:
         assert "isle.db" in str(error), error
     assert (folder / "state" / "isle.db").read_bytes().startswith(b"this is no database")
+
+
+def test_certificates_of_a_host_without_any(env):
+    """A host without authorities (no ca-certificates) is served all the same; so is one whose own certificate is damaged."""
+    from isletest.daemon import Daemon
+
+    class Bare(Daemon):
+        def command(self):
+            hide = "mount -t tmpfs none /etc/ssl && exec \"$@\""
+            inner = super().command()
+            at = inner.index(str(self.programs / "isled"))
+            return [*inner[:at], "unshare", "-m", "sh", "-c", hide, "sh", *inner[at:]]
+
+    folder = env.folder / "bare"
+    (folder / "state").mkdir(parents=True)
+    os.chmod(folder, 0o711)
+    certificate, key = folder / "state" / "server.crt", folder / "state" / "server.key"
+    daemon = Bare(env.programs, folder, env.daemon.bridge + "d", env.namespace, "10.211.9.1/24").start()
+    try:
+        daemon.isle("config", "server", "set", "core.https_address=127.0.0.1:18447")
+        assert "ca-certificates" in daemon.isle("doctor", check=False).out
+        daemon.stop()
+        first = key.read_bytes()
+        certificate.unlink()
+        daemon.start()
+        assert certificate.read_bytes() and key.read_bytes() == first
+        daemon.isle("config", "server", "unset", "core.https_address")
+        daemon.stop()
+        certificate.write_text("no certificate")
+        daemon.start()
+        assert "erver certificate" in daemon.isle("warning", "list").out, (daemon.isle("warning", "list"), daemon.log_tail())
+        refused = daemon.isle("config", "server", "set", "core.https_address=127.0.0.1:18447", check=False)
+        assert refused.code != 0 and "server.crt" in refused.err, refused
+        assert certificate.read_text() == "no certificate"
+        daemon.stop()
+        certificate.unlink()
+        daemon.start()
+        assert "erver certificate" not in daemon.isle("warning", "list").out
+        daemon.isle("config", "server", "set", "core.https_address=127.0.0.1:18447")
+        daemon.isle("config", "server", "unset", "core.https_address")
+    finally:
+        daemon.stop()

@@ -2,7 +2,7 @@
 import os
 import time
 
-from isletest import host
+from isletest import host, waiting
 
 
 def fine(env):
@@ -30,6 +30,11 @@ def test_bombs_are_bounded(env):
     forks = isle("run", "--rm", "--pids-limit", "20", "busybox", "sh", "-c",
                  "for i in $(seq 60); do sleep 5 & done; echo survived", check=False, timeout=40)
     assert "fork" in forks.err, forks
+    isle("launch", "--pids-limit", "10", "busybox", "full", "--", "sh", "-c", "for i in $(seq 9); do sleep 600 & done; wait")
+    waiting.until(lambda: env.daemon.json("info", "full")["state"]["processes"] >= 10)
+    refused = isle("exec", "full", "true", check=False)
+    assert refused.code != 0 and "limits.processes" in refused.err and "10 processes" in refused.err, refused
+    isle("delete", "--force", "full")
     isle("run", "--name", "flood", "-c", "logs.max_size=64KiB", "-c", "logs.files=2", "busybox", "sh", "-c",
          "yes 0123456789012345678901234567890123456789 | head -n 50000")
     logs = [path for path in (env.daemon.state / "instances").glob("*/logs/*") if path.stat().st_size > 60000]
