@@ -104,3 +104,10 @@ public struct ServerIdentity: Sendable {
         EngineError(.internal, "\(path) cannot be written: \(String(cString: strerror(errno)))")
     }
 }
+
+// Whatever is written about the daemon's parts, the key is not.
+extension ServerIdentity: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    public var description: String { "identity \(certificate.fingerprint)" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: ["certificate": certificate]) }
+}

@@ -50,8 +50,8 @@ struct ContainerDevices: DevicesFacet {
             try Self.check(isle_mount_device_folder(folder), "make a folder for device files")
             let path = "\(folder)/device"
             let made = isle_make_device(
-                path, device.isBlock ? 1 : 0, device.major, device.minor, device.mode, try owners.outside(device.uid),
-                try owners.outside(device.gid))
+                path, device.isBlock ? 1 : 0, device.major, device.minor, device.mode,
+                try owners.outside(user: device.uid), try owners.outside(group: device.gid))
             try Self.check(made, "make the device file \(target)")
             let tree = isle_tree_copy(path, 0, 0, -1)
             try Self.check(tree, "open the device file \(target)")

@@ -104,7 +104,7 @@ public final class ContainerDriver: InstanceDriver {
         guard runtime.isCrun else { return [] }
         let groups = cgroups
         return try await runBlocking {
-            let owner = plan.kind == .system ? plan.identity?.base : nil
+            let owner = plan.kind == .system ? plan.identity?.root.user : nil
             var group = try groups.create(plan.id.raw, limits: plan.limits, delegatedTo: owner)
             for device in plan.options.devices {
                 let denied = "rwm".filter { !device.access.contains($0) }
@@ -183,7 +183,7 @@ public final class ContainerDriver: InstanceDriver {
             directory: paths.directory, logPath: plan.log.path, logMaxSize: plan.log.maxSize,
             logFiles: plan.log.files, terminal: plan.stdio.terminal, openStdin: plan.stdio.openStdin,
             stdinOnce: plan.stdio.stdinOnce, columns: plan.stdio.size?.columns ?? 0, rows: plan.stdio.size?.rows ?? 0,
-            identity: plan.identity.map { ShimSpec.Identity(base: $0.base, size: $0.size) },
+            identity: plan.identity.map { ShimSpec.Identity($0) },
             newNetwork: plan.network.isOwn,
             joins: Self.joins(plan), mounts: mounts, cgroups: folders,
             launch: .runtime(

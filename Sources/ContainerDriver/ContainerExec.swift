@@ -53,8 +53,8 @@ struct ContainerExec: ExecFacet {
     }
 
     private func folders(_ group: Cgroup, _ state: ContainerState) throws -> [String] {
-        guard state.kind == .system, let base = state.identity?.base else { return group.joinFolders }
-        return try group.leafFolders(owner: base)
+        guard state.kind == .system, let root = state.identity?.root else { return group.joinFolders }
+        return try group.leafFolders(owner: root.user)
     }
 
     /// The process as the runtime is told: the first process's environment, folder and restrictions, and what this

@@ -153,8 +153,8 @@ final class ContainerFileTree: FileTree {
         try owners.check(status, allows: 2, path.text)
         if change.user != nil || change.group != nil {
             try root.setOwner(
-                path, user: try change.user.map(owners.outside) ?? UInt32.max,
-                group: try change.group.map(owners.outside) ?? UInt32.max)
+                path, user: try change.user.map(owners.outside(user:)) ?? UInt32.max,
+                group: try change.group.map(owners.outside(group:)) ?? UInt32.max)
         }
         if let time = change.modified { try root.setModified(path, FileTime(seconds: time)) }
     }

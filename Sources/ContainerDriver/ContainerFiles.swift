@@ -85,7 +85,7 @@ extension ContainerDriver {
         return try [("hostname", files.hostname), ("hosts", files.hosts), ("resolv.conf", files.resolvConf)].map {
             let path = "\(paths.files)/\($0.0)"
             try HostFiles.write(path, $0.1, mode: 0o644)
-            if let base = plan.identity?.base, chown(path, base, base) != 0 {
+            if let root = plan.identity?.root, chown(path, root.user, root.group) != 0 {
                 throw EngineError(.internal, "changing the owner of \(path): \(String(errno: errno))")
             }
             return (path, "/etc/\($0.0)")

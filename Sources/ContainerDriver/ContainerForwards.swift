@@ -7,14 +7,15 @@ import Model
 extension ContainerDevices {
     func open(_ forward: ForwardSpec) async throws {
         let (pid, owners) = try await context()
-        func id(_ id: UInt32, _ side: ForwardSpec.Side) throws -> String {
-            String(side == .instance ? try owners.outside(id) : id)
+        func id(_ id: UInt32, _ side: ForwardSpec.Side, _ kind: IDRange.Kind) throws -> String {
+            String(side == .instance ? try owners.outside(id, kind) : id)
         }
         let arguments = [
             "forward", handle.paths.directory, forward.name, String(pid), forward.listenSide.rawValue,
             forward.listen.description, forward.connectSide.rawValue, forward.connect.description,
-            String(forward.mode), try id(forward.owner, forward.listenSide), try id(forward.group, forward.listenSide),
-            try id(forward.user, forward.connectSide), try id(forward.primaryGroup, forward.connectSide),
+            String(forward.mode), try id(forward.owner, forward.listenSide, .user),
+            try id(forward.group, forward.listenSide, .group),
+            try id(forward.user, forward.connectSide, .user), try id(forward.primaryGroup, forward.connectSide, .group),
             forward.hasHeader ? "1" : "0",
         ]
         let result = try await ProcessRunner.run(handle.shim, arguments, limit: 4096, timeout: .seconds(10))

@@ -28,10 +28,14 @@ extension ContainerDriver {
         guard !plan.options.devices.isEmpty else { return mounts }
         mounts.append(.deviceFolder(target: paths.devices))
         for (index, device) in plan.options.devices.enumerated() {
+            // An id that the instance does not have would be shown to nobody.
+            let ids = plan.identity.map {
+                ($0.outside(device.uid, .user) ?? $0.root.user, $0.outside(device.gid, .group) ?? $0.root.group)
+            }
             mounts.append(
                 .device(
                     target: paths.device(index), isBlock: device.isBlock, major: device.major, minor: device.minor,
-                    mode: device.mode, uid: device.uid, gid: device.gid))
+                    mode: device.mode, uid: ids?.0 ?? device.uid, gid: ids?.1 ?? device.gid))
         }
         return mounts
     }

@@ -85,8 +85,8 @@ struct FileOpener {
             try check(isle_ftruncate(writable.raw, size), "set the size of")
         }
         if change.user != nil || change.group != nil {
-            let user = try change.user.map(owners.outside) ?? UInt32.max
-            let group = try change.group.map(owners.outside) ?? UInt32.max
+            let user = try change.user.map(owners.outside(user:)) ?? UInt32.max
+            let group = try change.group.map(owners.outside(group:)) ?? UInt32.max
             try check(isle_chown_path(file.raw, user, group), "set the owner of")
         }
         // After the owner: chown(2) clears set-user-id bits.

@@ -68,8 +68,9 @@ struct RootPreparation: Sendable {
     private func asOwner(_ body: @escaping @Sendable () throws -> Void) async throws {
         guard let identity else { return try await runBlocking(body) }
         try await runOnOwnThread {
+            let root = identity.root
             // Per thread, and the thread ends with this work.
-            isle_set_file_ids(identity.base, identity.base)
+            isle_set_file_ids(root.user, root.group)
             try body()
         }
     }

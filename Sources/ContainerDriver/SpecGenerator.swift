@@ -20,9 +20,8 @@ enum SpecGenerator {
             mounts: try SpecMounts.mounts(plan, facts),
             linux: RuntimeSpec.Linux(namespaces: namespaces(plan.options, facts)))
         if let identity = plan.identity {
-            let mapping = RuntimeSpec.IDMapping(containerID: 0, hostID: identity.base, size: identity.size)
-            spec.linux.uidMappings = [mapping]
-            spec.linux.gidMappings = [mapping]
+            spec.linux.uidMappings = identity.extents(.user).map { RuntimeSpec.IDMapping($0) }
+            spec.linux.gidMappings = identity.extents(.group).map { RuntimeSpec.IDMapping($0) }
         }
         if !isSystem, facts.networkNamespace != nil, plan.network.isOwn {
             // As Docker: programs that are not root may bind port 80 and use ping.

@@ -92,7 +92,7 @@ public struct HTTPService: Service {
 
 extension HTTPService: CustomStringConvertible {
     /// As logs of the service group name it.
-    public var description: String { "HTTP server" }
+    public var description: String { tls == nil ? "HTTP server" : "HTTPS server" }
 }
 
 /// The channels that are open, so that a stopping server can close them.

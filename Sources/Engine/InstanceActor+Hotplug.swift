@@ -4,10 +4,7 @@ import Model
 // Disks and interfaces of a running machine.
 extension InstanceActor {
     /// User id on the host under which the machine's hypervisor runs.
-    private var hypervisorUser: UInt32 {
-        let base = record.config["volatile.idmap.base"].flatMap { UInt32($0) }
-        return LaunchPlan.hypervisorUser(id, base.map { IDRange(base: $0) })
-    }
+    private var hypervisorUser: UInt32 { LaunchPlan.hypervisorUser(id, record.mappedIDs) }
 
     /// Brings the disks of the run from what `before` says to what `after` says. On failure all is as before, but for a disk
     /// that a guest did not let go of.

@@ -78,7 +78,6 @@ extension InstanceActor {
                 .unsupported,
                 "instance \(Names.quoted(record.name)) is a \(record.kind.rawValue): its namespaces cannot be shared")
         }
-        let base = record.config["volatile.idmap.base"].flatMap(UInt32.init)
-        return JoinedInstance(id: id, name: record.name, pid: pid, identity: base.map { IDRange(base: $0) })
+        return JoinedInstance(id: id, name: record.name, pid: pid, identity: record.mappedIDs)
     }
 }

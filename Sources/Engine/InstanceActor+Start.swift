@@ -73,6 +73,8 @@ extension InstanceActor {
         }
         if record.hasSavedState == true { plan.savedState = savedStatePath }
         record.config["volatile.idmap.base"] = plan.identity.map { String($0.base) } ?? "host"
+        record.config["volatile.idmap.raw"] =
+            plan.identity?.exceptions == nil ? nil : merged.config["raw.idmap"]
         let endpoints: [NetworkEndpoint]
         if case .endpoints(let list) = mode { endpoints = list } else { endpoints = [] }
         let handle = try await connect(plan: plan, endpoints: endpoints, driver: driver)
@@ -206,8 +208,25 @@ extension InstanceActor {
         return endpoints
     }
 
-    /// The instance's own range of host ids: the one that it asks for, else one that no other has.
+    /// The instance's own range of host ids, the one that it asks for, else one that no other has; with those of the
+    /// host's that `raw.idmap` gives it.
     private func identity(_ merged: MergedConfig) async throws -> IDRange {
+        var range = try await ownRange(merged)
+        guard let text = merged.config["raw.idmap"], record.kind == .system || record.kind == .application else {
+            return range
+        }
+        let exceptions = try IDException.parse(text, size: range.size)
+        let others = parts.firstID..<parts.firstID + UInt32(parts.idSlots) * 65536
+        for taken in exceptions where others.overlaps(taken.outside..<taken.outside + taken.count) {
+            throw EngineError(
+                .invalidArgument, "raw.idmap: the host's id \(taken.outside) is among those that Isle gives to others",
+                hint: "choose ids outside \(others.lowerBound) to \(others.upperBound - 1)")
+        }
+        if !exceptions.isEmpty { range.exceptions = exceptions }
+        return range
+    }
+
+    private func ownRange(_ merged: MergedConfig) async throws -> IDRange {
         if let text = merged.config["security.idmap.base"], let base = UInt32(text) {
             let others = parts.firstID..<parts.firstID + UInt32(parts.idSlots) * 65536
             guard !others.overlaps(base..<base + 65536) else {

@@ -19,7 +19,7 @@ extension InstanceService {
             return try await locks.withLock(actor.id) { try await actor.rebuild(image: nil, reference: nil) }
         }
         try await services.images.withImage(
-            reference, project: project, pull: pull, progress: progress
+            reference, project: await services.projects.owner(of: .images, in: project), pull: pull, progress: progress
         ) { image in
             try await self.locks.withLock(actor.id) { try await actor.rebuild(image: image, reference: reference) }
         }

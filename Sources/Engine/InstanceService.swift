@@ -112,7 +112,8 @@ public actor InstanceService {
             throw EngineError(.invalidArgument, "no image was named", hint: "isle image list shows those that are here")
         }
         return try await services.images.withImage(
-            reference, project: request.project, pull: request.pull, progress: progress
+            reference, project: await services.projects.owner(of: .images, in: request.project), pull: request.pull,
+            progress: progress
         ) { image in
             try await self.create(request, from: image, reference: reference)
         }

@@ -42,6 +42,11 @@ extension OptionCatalog {
             "security.idmap.base", "first host id of the instance's own; unset: Isle chooses", "id from 65536",
             kinds: containers
         ) { UInt32($0).map { $0 >= 65536 && $0 <= UInt32.max - 65537 } ?? false },
+        option(
+            "raw.idmap",
+            "ids of the host's that the instance has in place of its own, one mapping a line: `both 1000 1000` or "
+                + "`uid 50-59 500-509`, first the host's", "lines", kinds: containers,
+            accepts: anything),
         bool(
             "security.idmap.isolated", "ids that no other instance has: every instance of Isle has them",
             kinds: containers
@@ -75,7 +80,6 @@ extension OptionCatalog {
 
     /// Keys that LXD has and Isle does not, with the reason.
     static let notOffered: [(prefix: String, reason: String)] = [
-        ("raw.idmap", "a disk device with shift=true shows inside who owns what outside"),
         ("raw.seccomp", "give a whole profile in security.seccomp"),
         ("raw.apparmor", "containers are confined without AppArmor"), ("raw.lxc", "containers are not LXC's"),
         ("raw.", "there is no such program to give it to"),

@@ -235,6 +235,8 @@ public struct OptionCatalog: Sendable {
             guard value.utf8.count <= 1 << 20, !value.utf8.contains(0) else {
                 throw EngineError(.invalidArgument, "the value of \(Names.quoted(key)) is too long or has a NUL byte")
             }
+            // Says itself what is wrong with a line.
+            if option.key == "raw.idmap" { _ = try IDException.parse(value) }
             guard option.accepts(value) else {
                 throw EngineError(
                     .invalidArgument, "\(Names.quoted(value)) is not a value of \(key)",

@@ -113,6 +113,13 @@ public struct InstanceRecord: Sendable, Codable, Identifiable {
 }
 
 extension InstanceRecord {
+    /// The host's ids that its last start gave it; nil if it never ran, or shares the host's.
+    public var mappedIDs: IDRange? {
+        guard let base = config["volatile.idmap.base"].flatMap({ UInt32($0) }) else { return nil }
+        // Was read before it was kept.
+        return IDRange(base: base, exceptions: config["volatile.idmap.raw"].flatMap { try? IDException.parse($0) })
+    }
+
     /// The same with another identity, for copies.
     public func with(id: InstanceID) -> InstanceRecord {
         InstanceRecord(

@@ -100,13 +100,3 @@ public struct Usage: Sendable, Hashable, Codable {
         self.processes = processes
     }
 }
-
-/// A contiguous range of host ids that stands for 0..<size in an instance's user namespace.
-public struct IDRange: Sendable, Hashable, Codable {
-    public var base: UInt32
-    public var size: UInt32
-    public init(base: UInt32, size: UInt32 = 65536) {
-        self.base = base
-        self.size = size
-    }
-}

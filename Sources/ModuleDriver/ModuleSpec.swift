@@ -60,7 +60,10 @@ struct ModuleSpec {
             directory: plan.runDirectory, logPath: plan.log.path, logMaxSize: plan.log.maxSize,
             logFiles: plan.log.files, terminal: plan.stdio.terminal, openStdin: plan.stdio.openStdin,
             stdinOnce: plan.stdio.stdinOnce, columns: plan.stdio.size?.columns ?? 0, rows: plan.stdio.size?.rows ?? 0,
-            identity: plan.identity.map { ShimSpec.Identity(base: $0.base, size: $0.size) }, newNetwork: true,
+            identity: plan.identity.map {
+                ShimSpec.Identity(
+                    user: $0.base, group: $0.base, users: $0.kernelMap(.user), groups: $0.kernelMap(.group))
+            }, newNetwork: true,
             cgroups: cgroups, launch: .process(process))
     }
 

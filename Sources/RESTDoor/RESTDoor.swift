@@ -196,12 +196,16 @@ struct DoorParts: Sendable {
         return try Reply.operation(API.Operation(record))
     }
 
+    /// The project whose images the call's project sees.
+    func imageProject(_ call: Call) async -> String { await engine.projects.owner(of: .images, in: call.project) }
+
     /// `notFound` for a stranger to whom the image is not public, unless the request has a secret that was made for it.
     /// - Parameter use: the secret is good no more.
     func admit(_ call: Call, _ image: String, use: Bool = false) async throws {
         guard case .stranger = call.caller else { return }
         let secret = call.query("secret")
-        guard try await engine.images.admits(image, project: call.project, secret: secret, use: use) else {
+        let project = await imageProject(call)
+        guard try await engine.images.admits(image, project: project, secret: secret, use: use) else {
             throw EngineError(.notFound, "image \(Names.quoted(image)) does not exist")
         }
     }

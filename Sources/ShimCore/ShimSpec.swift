@@ -17,7 +17,7 @@ public struct ShimSpec: Sendable, Equatable {
     public var stdinOnce: Bool
     public var columns: UInt16
     public var rows: UInt16
-    /// The user namespace's map: ids 0..<size inside are base..<base+size on the host; nil makes no user namespace.
+    /// The user namespace's map; nil makes no user namespace.
     public var identity: Identity?
     /// A network namespace, owned by the user namespace if there is one, with its loopback up; else the host's.
     public var newNetwork: Bool
@@ -31,11 +31,17 @@ public struct ShimSpec: Sendable, Equatable {
     public var launch: Launch
 
     public struct Identity: Sendable, Equatable {
-        public var base: UInt32
-        public var size: UInt32
-        public init(base: UInt32, size: UInt32) {
-            self.base = base
-            self.size = size
+        /// The host's ids of the instance's root user and its group.
+        public var user: UInt32
+        public var group: UInt32
+        /// What is written to uid_map and gid_map (user_namespaces(7)).
+        public var users: String
+        public var groups: String
+        public init(user: UInt32, group: UInt32, users: String, groups: String) {
+            self.user = user
+            self.group = group
+            self.users = users
+            self.groups = groups
         }
     }
 
@@ -107,7 +113,7 @@ public enum ShimMount: Sendable, Equatable {
     case bindFrom(process: UInt32, source: String, target: String)
     /// A tmpfs at the folder `target` (made if missing) on which device files work.
     case deviceFolder(target: String)
-    /// A device file. `uid` and `gid` are ids inside; `mode` has the permission bits only.
+    /// A device file. `uid` and `gid` are ids of the host; `mode` has the permission bits only.
     case device(target: String, isBlock: Bool, major: UInt32, minor: UInt32, mode: UInt32, uid: UInt32, gid: UInt32)
 }
 

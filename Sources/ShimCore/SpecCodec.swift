@@ -20,8 +20,10 @@ extension ShimSpec {
         out.put(rows)
         out.put(identity != nil)
         if let identity {
-            out.put(identity.base)
-            out.put(identity.size)
+            out.put(identity.user)
+            out.put(identity.group)
+            out.put(identity.users)
+            out.put(identity.groups)
         }
         out.put(newNetwork)
         out.put(joins.map { $0.name })
@@ -53,7 +55,11 @@ extension ShimSpec {
         stdinOnce = try input.bool()
         columns = try input.uint16()
         rows = try input.uint16()
-        identity = try input.bool() ? Identity(base: try input.uint32(), size: try input.uint32()) : nil
+        identity =
+            try input.bool()
+            ? Identity(
+                user: try input.uint32(), group: try input.uint32(), users: try input.string(),
+                groups: try input.string()) : nil
         newNetwork = try input.bool()
         let names = try input.strings()
         let paths = try input.strings()

@@ -93,8 +93,8 @@ extension Instance {
         var streams: Streams?
         if spec.terminal {
             terminal = try check(isle_open_terminal(&slave), "making a terminal")
-            let base = process.sandbox != nil ? spec.identity?.base ?? 0 : 0
-            _ = isle_chown(slave, base &+ process.uid, base &+ process.gid)
+            let root = process.sandbox != nil ? spec.identity : nil
+            _ = isle_chown(slave, (root?.user ?? 0) &+ process.uid, (root?.group ?? 0) &+ process.gid)
             if size.columns > 0 { _ = isle_terminal_size(terminal, size.columns, size.rows) }
         } else {
             streams = try Streams(openStdin: spec.openStdin)

@@ -41,9 +41,8 @@ struct Mounts {
             try makeFolder(target)
             try check(isle_mount_devices(target, "mode=0711,size=64k"), "mounting a tmpfs at " + target)
         case .device(let target, let isBlock, let major, let minor, let mode, let uid, let gid):
-            let base = identity?.base ?? 0
             try check(isle_mknod(target, isBlock ? 1 : 0, major, minor, mode), "making the device file " + target)
-            try check(isle_chown_path(target, base &+ uid, base &+ gid), "giving away the device file " + target)
+            try check(isle_chown_path(target, uid, gid), "giving away the device file " + target)
         }
     }
 
@@ -109,7 +108,7 @@ struct Mounts {
         // As the first id of the instance, whose folder `work` is; capabilities are kept all the same.
         if let identity {
             try check(isle_keep_capabilities(1), "keeping capabilities")
-            isle_set_fs_ids(identity.base, identity.base)
+            isle_set_fs_ids(identity.user, identity.group)
         }
         let result = isle_mount("overlay", target, 0, options)
         if identity != nil {

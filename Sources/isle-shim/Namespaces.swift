@@ -48,9 +48,8 @@ struct Namespaces {
             }
         }
         if let identity {
-            let map = Self.map(identity)
-            try check(writeFile(process + "/uid_map", map), "mapping user ids")
-            try check(writeFile(process + "/gid_map", map), "mapping group ids")
+            try check(writeFile(process + "/uid_map", Array(identity.users.utf8)), "mapping user ids")
+            try check(writeFile(process + "/gid_map", Array(identity.groups.utf8)), "mapping group ids")
             user = try check(isle_open_read(process + "/ns/user"), "opening the user namespace")
         }
         if newNetwork {
@@ -68,16 +67,6 @@ struct Namespaces {
             try check(writeFile(path, [], create: true), "making the file " + path)
             try check(isle_bind("/proc/self/fd/" + decimal(descriptor), path), "mounting a namespace at " + path)
         }
-    }
-
-    /// `0 base size`, as in user_namespaces(7).
-    private static func map(_ identity: ShimSpec.Identity) -> [UInt8] {
-        var line: [UInt8] = [0x30, 0x20]
-        appendDecimal(Int64(identity.base), to: &line)
-        line.append(0x20)
-        appendDecimal(Int64(identity.size), to: &line)
-        line.append(0x0A)
-        return line
     }
 
     private static func hold(_ release: Pipe, _ report: Pipe, _ newNetwork: Bool, joined: Int32) -> Never {

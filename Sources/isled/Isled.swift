@@ -108,7 +108,8 @@ struct Isled: AsyncParsableCommand {
 }
 
 /// Says that the daemon is ready once its servers run.
-private struct Readiness: Service {
+private struct Readiness: Service, CustomStringConvertible {
+    let description = "readiness"
     let logger: Logger
     let socket: String
 
@@ -121,7 +122,8 @@ private struct Readiness: Service {
 }
 
 /// Gives memory back that a burst of work left, so that an idle daemon stays small.
-private struct Housekeeping: Service {
+private struct Housekeeping: Service, CustomStringConvertible {
+    let description = "housekeeping"
     let engine: Engine
 
     func run() async throws {

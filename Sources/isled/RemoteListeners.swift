@@ -131,8 +131,9 @@ actor RemoteListeners {
 }
 
 /// Ends the remote listeners with the daemon.
-struct RemoteAccess: Service {
+struct RemoteAccess: Service, CustomStringConvertible {
     let listeners: RemoteListeners
+    var description: String { "remote access" }
 
     func run() async throws {
         try? await gracefulShutdown()

@@ -30,6 +30,15 @@ import X509
         }
     }
 
+    @Test func theKeyIsNotWritten() throws {
+        try inFolder { folder in
+            let identity = try ServerIdentity(folder: folder, name: "host")
+            var dumped = "\(identity) \(String(reflecting: identity)) \([Optional(ServerTrust(identity))])"
+            dump(ServerTrust(identity), to: &dumped)
+            #expect(!dumped.contains("PRIVATE KEY") && !dumped.contains(identity.key.prefix(100)))
+        }
+    }
+
     @Test func halfAnIdentityIsRefusedAndNotReplaced() throws {
         try inFolder { folder in
             _ = try ServerIdentity(folder: folder, name: "host")

@@ -18,7 +18,10 @@ import Testing
         ).shimSpec(cgroups: ["/cg"])
         #expect(spec.cgroups == ["/cg"])
         #expect(spec.newNetwork)
-        #expect(spec.identity == ShimSpec.Identity(base: 1_000_000, size: 65536))
+        #expect(
+            spec.identity
+                == ShimSpec.Identity(
+                    user: 1_000_000, group: 1_000_000, users: "0 1000000 65536\n", groups: "0 1000000 65536\n"))
         guard case .process(let process) = spec.launch else { throw EngineError(.internal, "not a process") }
         return process
     }

@@ -104,7 +104,7 @@ final class Fixture: Sendable {
         let console = terminal ? ["--console-socket", "{console}"] : []
         return ShimSpec(
             directory: directory, logPath: logPath, terminal: terminal, openStdin: openStdin, stdinOnce: stdinOnce,
-            columns: 90, rows: 30, identity: .init(base: Self.base, size: 65536), newNetwork: true,
+            columns: 90, rows: 30, identity: .init(base: Self.base), newNetwork: true,
             mounts: hybrid + [
                 .idmap(source: root + "/layers", target: directory + "/layers"),
                 .idmap(source: root + "/instance", target: directory + "/instance"),
@@ -231,4 +231,12 @@ func read(_ descriptor: OwnedDescriptor, until text: String) async -> String {
 func writeText(_ descriptor: OwnedDescriptor?, _ text: String) {
     guard let descriptor else { return }
     _ = Glibc.write(descriptor.raw, text, text.utf8.count)
+}
+
+extension ShimSpec.Identity {
+    /// A range of 65536 ids.
+    init(base: UInt32) {
+        let map = "0 \(base) 65536\n"
+        self.init(user: base, group: base, users: map, groups: map)
+    }
 }

@@ -16,7 +16,7 @@ struct SandboxTests {
         try fixture.write(fixture.root + "/busybox", readSmallFile("/bin/busybox", limit: 8 << 20), mode: 0o755)
         return ShimSpec(
             directory: fixture.directory, logPath: fixture.logPath,
-            identity: identity ? .init(base: Fixture.base, size: 65536) : nil, newNetwork: true,
+            identity: identity ? .init(base: Fixture.base) : nil, newNetwork: true,
             launch: .process(
                 ShimProcess(
                     arguments: ["/bin/busybox", "sh", "-c", script], environment: ["A=1"], uid: 0, gid: 0,

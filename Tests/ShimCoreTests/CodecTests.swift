@@ -5,7 +5,8 @@ import Testing
     static let full = ShimSpec(
         directory: "/run/isle/instances/0123456789abcdef", logPath: "/var/lib/isle/é.log", logMaxSize: 1 << 40,
         logFiles: 5, terminal: true, openStdin: true, stdinOnce: true, columns: 80, rows: 24,
-        identity: .init(base: 100_000, size: 65536), newNetwork: true,
+        identity: .init(user: 100_000, group: 44, users: "0 100000 65536\n", groups: "0 44 1\n1 100001 65535\n"),
+        newNetwork: true,
         mounts: [
             .idmap(source: "/a", target: "/b"), .bind(source: "/c", target: "/d", readOnly: true),
             .bind(source: "/c", target: "/e", readOnly: false, shifted: true),

@@ -15,7 +15,8 @@ public struct ProjectOptions: Sendable {
 
     public static let options: [Option] = [
         feature(
-            .images, "kept for clients of LXD: aliases are always the project's own, names from registries everybody's"),
+            .images,
+            "images and aliases of its own, or those of the project `default`; names of registries are everybody's"),
         feature(.networks, "networks of its own; those of the host are one set, so only `false` is taken"),
         feature(.profiles, "profiles of its own"),
         feature(.volumes, "kept for clients of LXD: volumes always belong to their project"),
@@ -56,6 +57,12 @@ public struct ProjectOptions: Sendable {
         choice("restricted.devices.unix-char", ["block", "allow"], "devices of the type unix-char, and tpm"),
         choice("restricted.devices.unix-hotplug", ["block", "allow"], "devices of the type unix-hotplug"),
         choice("restricted.devices.usb", ["block", "allow"], "devices of the type usb"),
+        hostIDs(
+            "restricted.idmap.uid", "user ids of the host that `raw.idmap` may give, lowlevel keys allowed or not",
+            "FIRST-LAST,ID"),
+        hostIDs(
+            "restricted.idmap.gid", "group ids of the host that `raw.idmap` may give, lowlevel keys allowed or not",
+            "FIRST-LAST,ID"),
         choice("restricted.snapshots", ["block", "allow"], "snapshots of instances and volumes"),
         Option(
             key: "restricted.networks.access", isPrefix: false, summary: "networks that may be used; unset: all",
@@ -110,6 +117,12 @@ public struct ProjectOptions: Sendable {
         Option(
             key: key, isPrefix: false, summary: "bound of \(what)", form: "size", standard: "",
             accepts: { Units.bytes($0) != nil })
+    }
+
+    private static func hostIDs(_ key: String, _ summary: String, _ form: String) -> Option {
+        Option(
+            key: key, isPrefix: false, summary: summary, form: form, standard: "",
+            accepts: { IDException.ranges($0) != nil })
     }
 
     /// - Parameter values: the first is the standard.

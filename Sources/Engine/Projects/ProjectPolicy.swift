@@ -148,6 +148,8 @@ public struct ProjectPolicy: Sendable {
             return "restricted.containers.privilege"
         case "oci.pid", "oci.ipc", "oci.uts":
             return value == "host" && rule(lowlevel) == "block" ? lowlevel : nil
+        case "raw.idmap" where !allowedIDs(.user).isEmpty || !allowedIDs(.group).isEmpty:
+            return refusedMapping(value)
         case _ where key.hasPrefix("security.syscalls.intercept."):
             return rule("restricted.containers.interception") == "block" ? "restricted.containers.interception" : nil
         case _ where Self.isLowlevel(key):
@@ -156,6 +158,24 @@ public struct ProjectPolicy: Sendable {
             return value != "default" && rule(lowlevel) == "block" ? lowlevel : nil
         default: return nil
         }
+    }
+
+    /// The host's ids that `raw.idmap` may give.
+    private func allowedIDs(_ kind: IDRange.Kind) -> [ClosedRange<UInt32>] {
+        IDException.ranges(rule("restricted.idmap.\(kind.rawValue)")) ?? []
+    }
+
+    private func refusedMapping(_ text: String) -> String? {
+        // What is no mapping is refused by its form.
+        for exception in (try? IDException.parse(text)) ?? [] {
+            let wanted = exception.outside...exception.outside + (exception.count - 1)
+            for kind in exception.kinds
+            where !allowedIDs(kind).contains(where: { $0.contains(wanted.lowerBound) && $0.contains(wanted.upperBound) }
+            ) {
+                return "restricted.idmap.\(kind.rawValue)"
+            }
+        }
+        return nil
     }
 
     private static func isLowlevel(_ key: String) -> Bool {

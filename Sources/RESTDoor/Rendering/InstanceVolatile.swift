@@ -27,14 +27,29 @@ enum InstanceVolatile {
             if let end = view.hostEnds[endpoint.device] { keys["volatile.\(device).host_name"] = end.name }
             if view.expanded.devices[device]?["hwaddr"] == nil { keys["volatile.\(device).hwaddr"] = endpoint.mac }
         }
-        if let base = record.config["volatile.idmap.base"].flatMap({ UInt32($0) }) {
-            let map = #"[{"Isuid":true,"Isgid":true,"Hostid":\#(base),"Nsid":0,"Maprange":65536}]"#
-            keys["volatile.idmap.current"] = map
-            keys["volatile.idmap.next"] = map
+        if let ids = record.mappedIDs {
+            var next = ids
+            next.exceptions = view.expanded.config["raw.idmap"].flatMap { try? IDException.parse($0) }
+            keys["volatile.idmap.current"] = map(ids)
+            keys["volatile.idmap.next"] = map(next)
             // Owners on disk are those inside: nothing was shifted.
             keys["volatile.last_state.idmap"] = "[]"
         }
         return keys
+    }
+
+    /// As LXD writes it: what maps users and groups alike in one entry.
+    private static func map(_ ids: IDRange) -> String {
+        let (users, groups) = (ids.extents(.user), ids.extents(.group))
+        func entry(_ extent: IDRange.Extent, _ isUser: Bool, _ isGroup: Bool) -> String {
+            #"{"Isuid":\#(isUser),"Isgid":\#(isGroup),"Hostid":\#(extent.outside),"Nsid":\#(extent.inside),"#
+                + #""Maprange":\#(extent.count)}"#
+        }
+        let entries =
+            users == groups
+            ? users.map { entry($0, true, true) }
+            : users.map { entry($0, true, false) } + groups.map { entry($0, false, true) }
+        return "[" + entries.joined(separator: ",") + "]"
     }
 
     /// An id in the form of RFC 9562 (version 8: of our own making), the same for the life of the instance.

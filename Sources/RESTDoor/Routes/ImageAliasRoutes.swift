@@ -22,8 +22,9 @@ struct ImageAliasRoutes: Sendable {
     }
 
     private func list(_ call: Call) async throws -> Response {
-        let views = try await images.list(project: call.project).filter {
-            call.caller.isClient || API.Image($0, project: call.project).isPublic
+        let project = await door.imageProject(call)
+        let views = try await images.list(project: project).filter {
+            call.caller.isClient || API.Image($0, project: project).isPublic
         }
         let entries = views.flatMap { view in
             view.aliases.map { Self.entry($0.name, view, $0.description) }
@@ -41,7 +42,7 @@ struct ImageAliasRoutes: Sendable {
 
     private func entry(_ call: Call) async throws -> API.ImageAliasesEntry {
         let name = try call.parameter("alias")
-        let view = try await images.get(name, project: call.project)
+        let view = try await images.get(name, project: await door.imageProject(call))
         let alias = view.aliases.first { $0.name == name }
         guard alias != nil || !view.record.fingerprint.hasPrefix(name) else {
             throw EngineError(.notFound, "image alias \(Names.quoted(name)) does not exist")
@@ -63,7 +64,8 @@ struct ImageAliasRoutes: Sendable {
         guard !post.name.isEmpty, !post.target.isEmpty else {
             throw EngineError(.invalidArgument, "an alias needs a name and a target")
         }
-        try await images.addAlias(post.name, for: post.target, description: post.description, project: call.project)
+        try await images.addAlias(
+            post.name, for: post.target, description: post.description, project: await door.imageProject(call))
         return try Reply.created("/1.0/images/aliases/\(post.name)")
     }
 
@@ -72,7 +74,8 @@ struct ImageAliasRoutes: Sendable {
         guard !put.target.isEmpty else { throw EngineError(.invalidArgument, "the alias has no target") }
         try call.checkPrecondition(try ETag.of(try await entry(call)))
         try await images.updateAlias(
-            try call.parameter("alias"), target: put.target, description: put.description, project: call.project)
+            try call.parameter("alias"), target: put.target, description: put.description,
+            project: await door.imageProject(call))
         return try Reply.done()
     }
 
@@ -80,20 +83,21 @@ struct ImageAliasRoutes: Sendable {
         let patch = try await call.decode(API.ImageAliasPatch.self)
         try call.checkPrecondition(try ETag.of(try await entry(call)))
         try await images.updateAlias(
-            try call.parameter("alias"), target: patch.target, description: patch.description, project: call.project)
+            try call.parameter("alias"), target: patch.target, description: patch.description,
+            project: await door.imageProject(call))
         return try Reply.done()
     }
 
     private func rename(_ call: Call) async throws -> Response {
         let post = try await call.decode(API.ImageAlias.self)
-        try await images.renameAlias(try call.parameter("alias"), to: post.name, project: call.project)
+        try await images.renameAlias(try call.parameter("alias"), to: post.name, project: await door.imageProject(call))
         return try Reply.created("/1.0/images/aliases/\(post.name)")
     }
 
     private func remove(_ call: Call) async throws -> Response {
         let name = try call.parameter("alias")
         do {
-            try await images.removeAlias(name, project: call.project)
+            try await images.removeAlias(name, project: await door.imageProject(call))
         } catch let error as EngineError where error.code == .notFound {
             try await images.untag(name)
         }

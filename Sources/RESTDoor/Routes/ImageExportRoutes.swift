@@ -21,9 +21,9 @@ struct ImageExportRoutes: Sendable {
     private func export(_ call: Call) async throws -> Response {
         let name = try call.parameter("image")
         try await door.admit(call, name, use: true)
-        let view = try await images.get(name, project: call.project)
+        let view = try await images.get(name, project: await door.imageProject(call))
         door.engine.events.lifecycle(
-            "image-retrieved", "/1.0/images/\(view.record.fingerprint)", project: call.project)
+            "image-retrieved", "/1.0/images/\(view.record.fingerprint)", project: await door.imageProject(call))
         let text = call.query("format") ?? "lxd"
         if text == "lxd" { return try await bundle(call, view.record) }
         guard let format = ImageArchiveFormat(rawValue: text) else {
@@ -43,7 +43,8 @@ struct ImageExportRoutes: Sendable {
     private func bundle(_ call: Call, _ record: ImageRecord) async throws -> Response {
         let spool = try Spool(directory: door.engine.layout.temporary, name: "export", format: nil)
         do {
-            let files = try await images.bundleFiles(record.digest, project: call.project, folder: spool.folder)
+            let files = try await images.bundleFiles(
+                record.digest, project: await door.imageProject(call), folder: spool.folder)
             guard files.count > 1 else {
                 let name = Self.fileName(files[0].name, record, isRoot: false)
                 let body = try FileBody.make([.file(files[0].path)]) { await spool.removeAll() }

@@ -18,7 +18,7 @@ struct ImageFileRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Response {
         let filter = try Filter(call.query("filter"))
-        let project = call.flag("all-projects") ? nil : call.project
+        let project = call.flag("all-projects") ? nil : await door.imageProject(call)
         let rendered = try await images.list(project: project)
             .map { API.Image($0, project: project ?? $0.record.projects?.first ?? "default") }
             .filter { filter.matches($0) && ($0.isPublic || call.caller.isClient) }.sorted {
@@ -50,7 +50,7 @@ struct ImageFileRoutes: Sendable {
         let credentials = source.username.map { RegistryCredentials(username: $0, password: source.password ?? "") }
         let name = source.reference ?? source.alias ?? ""
         let names = post.aliases ?? []
-        let wish = ImageWish(post, project: call.project)
+        let wish = ImageWish(post, project: await door.imageProject(call))
         switch source.type {
         case "image" where wish.isRemote:
             return try await remote(call, wish)
@@ -111,7 +111,7 @@ struct ImageFileRoutes: Sendable {
     /// Within this daemon.
     private func copy(_ call: Call, _ wish: ImageWish, _ source: API.ImagesPostSource) async throws -> Response {
         let name = source.fingerprint ?? source.alias ?? ""
-        let from = source.project ?? "default"
+        let from = await door.engine.projects.owner(of: .images, in: source.project ?? "default")
         _ = try await images.get(name, project: from)
         return try await work(call, "Copying image", []) { images, _ in
             [try await images.copy(name, from: from, wish.addition)]
@@ -127,7 +127,7 @@ struct ImageFileRoutes: Sendable {
             format: headers[API.ImageUploadHeader.format])
         do {
             try await file.fill(call.request.body)
-            let wish = try ImageWish(headers, project: call.project)
+            let wish = try ImageWish(headers, project: await door.imageProject(call))
             let reference = headers[API.ImageUploadHeader.reference]
             return try await work(call, "Importing image", []) { images, progress in
                 do {
@@ -171,7 +171,7 @@ struct ImageFileRoutes: Sendable {
             throw EngineError(.invalidArgument, "the content type names no boundary")
         }
         let headers = ImageUploadHeaders(call)
-        let wish = try ImageWish(headers, project: call.project)
+        let wish = try ImageWish(headers, project: await door.imageProject(call))
         let parts = try await reader.read(call.request.body)
         let cleanUp: @Sendable () async -> Void = { for part in parts { await part.file.remove() } }
         guard parts.count == 2, parts[0].name == "metadata", parts[1].name == "rootfs" || parts[1].name == "rootfs.img"
@@ -202,8 +202,8 @@ struct ImageFileRoutes: Sendable {
             @Sendable @escaping (ImageService, @escaping @Sendable (TransferProgress) -> Void) async throws ->
             [ImageRecord]
     ) async throws -> Response {
-        let (images, project) = (images, call.project)
-        return try await door.operation(description, project: project, mayCancel: true) { context in
+        let (images, project) = (images, await door.imageProject(call))
+        return try await door.operation(description, project: call.project, mayCancel: true) { context in
             let progress = ProgressRelay(context)
             let records = try await body(images) { progress.report($0) }
             await progress.finish()

@@ -27,7 +27,7 @@ struct ImagePublishing: Sendable {
         }
         let request = CommitRequest(
             comment: "published", mayRun: false, isBundle: true,
-            addition: ImageWish(post, project: call.project).addition)
+            addition: ImageWish(post, project: await door.imageProject(call)).addition)
         let (instances, project) = (
             door.engine.instances, source.project.flatMap { $0.isEmpty ? nil : $0 } ?? call.project
         )
@@ -62,7 +62,7 @@ struct ImagePublishing: Sendable {
         _ = try await instances.get(name, project: project)
         let request = CommitRequest(
             reference: post.reference.isEmpty ? nil : post.reference, author: post.author, comment: post.comment,
-            pause: post.pause ?? true, addition: ImageAddition(project: project))
+            pause: post.pause ?? true, addition: ImageAddition(project: await door.imageProject(call)))
         return try await door.operation(
             "Creating image", project: project, resources: ["instances": ["/1.0/instances/\(name)"]], mayCancel: true
         ) { context in

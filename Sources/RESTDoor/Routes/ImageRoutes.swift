@@ -27,12 +27,12 @@ struct ImageRoutes: Sendable {
     }
 
     private func view(_ call: Call) async throws -> ImageView {
-        try await images.get(try call.parameter("image"), project: call.project)
+        try await images.get(try call.parameter("image"), project: await door.imageProject(call))
     }
 
     private func get(_ call: Call) async throws -> Response {
         try await door.admit(call, try call.parameter("image"))
-        let image = API.Image(try await view(call), project: call.project)
+        let image = API.Image(try await view(call), project: await door.imageProject(call))
         return try Reply.sync(image, etag: try ETag.of(image.changeable))
     }
 
@@ -60,8 +60,8 @@ struct ImageRoutes: Sendable {
 
     private func change(_ call: Call, _ update: ImageUpdate) async throws {
         let view = try await view(call)
-        try call.checkPrecondition(try ETag.of(API.Image(view, project: call.project).changeable))
-        try await images.update(view.record.digest, project: call.project, update)
+        try call.checkPrecondition(try ETag.of(API.Image(view, project: await door.imageProject(call)).changeable))
+        try await images.update(view.record.digest, project: await door.imageProject(call), update)
     }
 
     /// Seconds since 1970; nil if nothing was stated, 0 for never.
@@ -76,7 +76,7 @@ struct ImageRoutes: Sendable {
 
     private func refresh(_ call: Call) async throws -> Response {
         let name = try await view(call).record.digest
-        let (images, project) = (images, call.project)
+        let (images, project) = (images, await door.imageProject(call))
         return try await door.operation("Refreshing image", project: project, mayCancel: true) { context in
             let progress = ProgressRelay(context)
             let isNew = try await images.refresh(name, project: project) { progress.report($0) }
@@ -89,7 +89,7 @@ struct ImageRoutes: Sendable {
     /// without asking again.
     private func secret(_ call: Call) async throws -> Response {
         let record = try await view(call).record
-        let secret = try await images.makeSecret(record.digest, project: call.project)
+        let secret = try await images.makeSecret(record.digest, project: await door.imageProject(call))
         let path = "/1.0/images/\(record.fingerprint)"
         return try await door.operation(
             "Image download token", project: call.project, resources: ["images": [path]],
@@ -100,7 +100,7 @@ struct ImageRoutes: Sendable {
     /// Gives an OCI image LXD's form (Isle's).
     private func convert(_ call: Call) async throws -> Response {
         let name = try await view(call).record.digest
-        let (images, project) = (images, call.project)
+        let (images, project) = (images, await door.imageProject(call))
         return try await door.operation("Converting image", project: project) { _ in
             let record = try await images.makeBundle(name, project: project)
             return ["fingerprint": .string(record.fingerprint)]
@@ -140,7 +140,7 @@ struct ImageRoutes: Sendable {
     /// last one.
     private func delete(_ call: Call) async throws -> Response {
         let name = try call.parameter("image")
-        let (force, images, project) = (call.flag("force"), images, call.project)
+        let (force, images, project) = (call.flag("force"), images, await door.imageProject(call))
         let view = try await view(call)
         let isFingerprint = name == view.record.fingerprint || "sha256:" + name == view.record.digest
         return try await door.operation("Deleting image", project: project) { _ in

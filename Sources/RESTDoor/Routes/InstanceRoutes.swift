@@ -75,7 +75,7 @@ struct InstanceRoutes: Sendable {
             }
         }
         let resources = ["instances": ["/1.0/instances/\(name)"]]
-        let remote = try ImageWish.remote(post.source, type: post.type, project: call.project)
+        let remote = try ImageWish.remote(post.source, type: post.type, project: await door.imageProject(call))
         let (instances, images, project, wanted) = (instances, door.engine.images, call.project, request)
         return try await door.operation(
             "Creating instance", project: project, resources: resources, mayCancel: true

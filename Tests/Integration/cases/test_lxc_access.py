@@ -181,6 +181,28 @@ def test_projects(env):
         lxc.run("project", "delete", "lab2")
 
 
+def test_images_of_the_default_project(env):
+    lxc = Lxc(env)
+    lxc.run("project", "create", "own")
+    lxc.run("project", "create", "shared", "-c", "features.images=false")
+    try:
+        lxc.run("image", "alias", "create", "everyone", lxc.json("image", "list", "busybox")[0]["fingerprint"])
+        assert lxc.json("image", "list", "--project", "own") == []
+        assert "everyone" in lxc.out("image", "alias", "list", "--project", "shared")
+        assert {image["fingerprint"] for image in lxc.json("image", "list", "--project", "shared")} == {
+            image["fingerprint"] for image in lxc.json("image", "list")}
+        assert "everyone" in lxc.fails("init", "everyone", "x", "--project", "own")
+        lxc.run("init", "everyone", "x", "--project", "shared", "-c", 'oci.cmd=["sleep", "1"]')
+        lxc.run("image", "alias", "create", "more", "everyone", "--project", "shared")
+        assert "more" in lxc.out("image", "alias", "list")
+        lxc.run("delete", "x", "--project", "shared")
+    finally:
+        for alias in ("everyone", "more"):
+            lxc.run("image", "alias", "delete", alias, check=False)
+        for project in ("own", "shared"):
+            lxc.run("project", "delete", project, check=False)
+
+
 def test_profiles(env):
     lxc = Lxc(env)
     lxc.run("profile", "create", "small")

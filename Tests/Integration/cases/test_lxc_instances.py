@@ -355,6 +355,46 @@ def test_keys_of_containers(env):
         assert key in shown, shown
 
 
+def test_ids_of_the_host(env):
+    lxc = client(env)
+    shared = env.folder / "mapped-ids"
+    shared.mkdir()
+    for name, owner in (("mine", 1000), ("other", 1001)):
+        (shared / name).write_text(name)
+        os.chown(shared / name, owner, owner)
+    os.chmod(shared, 0o777)
+    assert "first the host's" in lxc.refused("init", "busybox", "ids", "-c", "raw.idmap=both 1000")
+    assert "root user" in lxc.refused("init", "busybox", "ids", "-c", "raw.idmap=both 0 1000")
+    lxc("init", "busybox", "ids", "-c", 'oci.cmd=["sleep", "600"]', "-c", "raw.idmap=both 1000 500\nuid 1002 0")
+    lxc("config", "device", "add", "ids", "data", "disk", f"source={shared}", "path=/data")
+    lxc("config", "device", "add", "ids", "null", "unix-char", "source=/dev/null", "path=/dev/own", "uid=500", "gid=7", "mode=0600")
+    lxc("start", "ids")
+    run = lambda *words: lxc.out("exec", "ids", "--", *words).strip()
+    assert run("stat", "-c", "%u:%g", "/data/mine", "/data/other", "/dev/own", "/etc", "/bin/busybox") == \
+        "500:500\n65534:65534\n500:7\n0:0\n0:0"
+    run("sh", "-c", "touch /data/root /kept && mkdir -p /home/u && chown 500:500 /home/u /data/root")
+    lxc("exec", "ids", "--user", "500", "--group", "500", "--", "sh", "-c", "echo written > /data/mine && touch /home/u/file /data/new")
+    assert (shared / "mine").read_text() == "written\n"
+    assert [(shared / name).stat().st_uid for name in ("root", "new")] == [1000, 1000]
+    lxc("file", "push", "-", "ids/home/u/pushed", "--uid", "500", "--gid", "500", "--mode", "0600", input="by the API")
+    assert run("stat", "-c", "%u:%g %a", "/home/u/pushed", "/kept") == "500:500 600\n0:0 644"
+    assert lxc.out("file", "pull", "ids/home/u/pushed", "-") == "by the API"
+    assert '"Hostid":1000,"Nsid":500,"Maprange":1' in lxc.out("config", "get", "ids", "volatile.idmap.current")
+    # Owners on disk are those inside: without the mapping all is as it was.
+    lxc("config", "unset", "ids", "raw.idmap")
+    lxc("restart", "-f", "ids")
+    assert run("stat", "-c", "%u:%g", "/data/mine", "/home/u/pushed", "/home/u/file", "/kept") == \
+        "65534:65534\n500:500\n500:500\n0:0"
+    lxc("project", "create", "tight", "-c", "restricted=true", "-c", "features.images=false", "-c", "features.profiles=false")
+    refused = lxc.refused("init", "busybox", "ids2", "--project", "tight", "-c", 'oci.cmd=["sleep", "1"]', "-c", "raw.idmap=both 1000 1000")
+    assert "restricted.containers.lowlevel" in refused, refused
+    lxc("project", "set", "tight", "restricted.idmap.uid=1000-1005", "restricted.idmap.gid=1000")
+    lxc("init", "busybox", "ids2", "--project", "tight", "-c", 'oci.cmd=["sleep", "1"]', "-c", "raw.idmap=both 1000 1000")
+    assert "restricted.idmap.gid" in lxc.refused("config", "set", "ids2", "--project", "tight", "raw.idmap=both 1001 1000")
+    lxc("delete", "ids2", "--project", "tight")
+    lxc("project", "delete", "tight")
+
+
 def test_empty_and_rebuilt(env):
     lxc = client(env)
     lxc("init", "empty", "--empty")
