@@ -179,7 +179,16 @@ extension BridgeNetwork {
 
 extension BridgeNetwork {
     public func detach(_ endpoint: NetworkEndpoint, from namespace: OwnedDescriptor) throws {
-        guard endpoint.direct != nil else { return try disconnect(endpoint) }
+        guard endpoint.direct != nil else {
+            let link = attachments[EndpointKey(endpoint)]?.link
+            try disconnect(endpoint)
+            // The instance lives on and sees it: nothing else takes it away.
+            guard let link else { return }
+            do {
+                try ignoringGone { try session().perform([.deleteLink(.name(link.name))]) }
+            } catch { throw Self.engineError(error, "nic \(endpoint.device) of instance \(endpoint.hostname)") }
+            return
+        }
         do { try detachDirect(EndpointKey(endpoint), from: namespace) } catch {
             throw Self.engineError(error, "nic \(endpoint.device) of instance \(endpoint.hostname)")
         }
@@ -198,7 +207,6 @@ extension BridgeNetwork {
 
 extension GuestInterface {
     init(_ link: Link, _ addresses: [InterfaceAddress]) {
-        let counters = link.statistics
         self.init(
             name: link.name, mac: link.isLoopback ? "" : link.mac?.description ?? "", mtu: Int(link.mtu),
             isUp: link.isUp, isLoopback: link.isLoopback,
@@ -208,10 +216,7 @@ extension GuestInterface {
                     address: address.description, prefixLength: found.prefix.length, isIPv6: address.family == .v6,
                     scope: address.isLoopback ? "local" : address.isLinkLocal ? "link" : "global")
             },
-            counters: NetworkCounters(
-                bytesReceived: Int64(clamping: counters?.bytesReceived ?? 0),
-                bytesSent: Int64(clamping: counters?.bytesSent ?? 0),
-                packetsReceived: Int64(clamping: counters?.packetsReceived ?? 0),
-                packetsSent: Int64(clamping: counters?.packetsSent ?? 0)))
+            counters: link.statistics.map { NetworkCounters($0) }
+                ?? NetworkCounters(bytesReceived: 0, bytesSent: 0, packetsReceived: 0, packetsSent: 0))
     }
 }

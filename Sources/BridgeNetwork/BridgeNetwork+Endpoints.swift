@@ -299,13 +299,26 @@ extension NetworkCounters {
     /// What the host's end sends is what the guest receives. A macvtap is the guest's own end.
     init?(hostSide link: Link) {
         guard let statistics = link.statistics else { return nil }
-        let isGuestsOwn = link.kind == "macvtap"
-        let (bytesIn, bytesOut) = (statistics.bytesReceived, statistics.bytesSent)
-        let (packetsIn, packetsOut) = (statistics.packetsReceived, statistics.packetsSent)
+        let own = NetworkCounters(statistics)
+        guard link.kind != "macvtap" else {
+            self = own
+            return
+        }
         self.init(
-            bytesReceived: Int64(clamping: isGuestsOwn ? bytesIn : bytesOut),
-            bytesSent: Int64(clamping: isGuestsOwn ? bytesOut : bytesIn),
-            packetsReceived: Int64(clamping: isGuestsOwn ? packetsIn : packetsOut),
-            packetsSent: Int64(clamping: isGuestsOwn ? packetsOut : packetsIn))
+            bytesReceived: own.bytesSent, bytesSent: own.bytesReceived, packetsReceived: own.packetsSent,
+            packetsSent: own.packetsReceived)
+        (errorsReceived, errorsSent) = (own.errorsSent, own.errorsReceived)
+        (droppedReceived, droppedSent) = (own.droppedSent, own.droppedReceived)
+    }
+
+    init(_ statistics: LinkStatistics) {
+        self.init(
+            bytesReceived: Int64(clamping: statistics.bytesReceived), bytesSent: Int64(clamping: statistics.bytesSent),
+            packetsReceived: Int64(clamping: statistics.packetsReceived),
+            packetsSent: Int64(clamping: statistics.packetsSent))
+        errorsReceived = Int64(clamping: statistics.errorsReceived)
+        errorsSent = Int64(clamping: statistics.errorsSent)
+        droppedReceived = Int64(clamping: statistics.droppedReceived)
+        droppedSent = Int64(clamping: statistics.droppedSent)
     }
 }

@@ -131,8 +131,8 @@ public actor BridgeNetwork: NetworkDriver {
                 .busy, "network \(network.name) is used by \(users.count) endpoint(s): \(names)",
                 hint: "stop these instances first", resource: "network \(network.name)")
         }
-        // The name goes into paths and commands below.
-        let managed = try ManagedNetwork(network)
+        // The name goes into paths and commands below; what else is wrong with it must not keep it here.
+        let managed = try ManagedNetwork(NetworkSpec(name: network.name, bridge: network.bridge, ipv4: nil, ipv6: nil))
         forget(network.name)
         do {
             try tearDown(bridge: managed.spec.bridge)

@@ -21,8 +21,8 @@ struct ManagedNetwork: Sendable, Hashable {
         if let mtu = spec.mtu, !(1280...65535).contains(mtu) {
             throw EngineError(.invalidArgument, "mtu \(mtu) of network \(spec.name) is not between 1280 and 65535")
         }
-        ipv4 = try Self.gateway(spec.ipv4, .v4, lengths: 8...30, spec.name)
-        ipv6 = try Self.gateway(spec.ipv6, .v6, lengths: 48...126, spec.name)
+        ipv4 = try spec.gateway(.v4)
+        ipv6 = try spec.gateway(.v6)
     }
 
     /// The nftables table of this network alone.
@@ -38,22 +38,6 @@ struct ManagedNetwork: Sendable, Hashable {
         let bytes = Array(name.utf8)
         guard (1...15).contains(bytes.count), let first = bytes.first, HostNames.isLetter(first) else { return false }
         return bytes.allSatisfy { HostNames.isLetter($0) || HostNames.isDigit($0) || $0 == 0x5f || $0 == 0x2d }
-    }
-
-    private static func gateway(
-        _ text: String?, _ family: IPAddress.Family, lengths: ClosedRange<Int>, _ network: String
-    ) throws -> IPPrefix? {
-        guard let text else { return nil }
-        guard let prefix = IPPrefix(text), prefix.address.family == family, lengths.contains(prefix.length),
-            prefix.address != prefix.network, !prefix.address.isLoopback, !prefix.address.isLinkLocal
-        else {
-            let example = family == .v4 ? "10.104.0.1/24" : "fd42:1::1/64"
-            throw EngineError(
-                .invalidArgument, "\(Names.quoted(text)) is no gateway address for network \(network)",
-                hint: "give the gateway's address and a prefix length of \(lengths.lowerBound) to "
-                    + "\(lengths.upperBound), as \(example)")
-        }
-        return prefix
     }
 }
 

@@ -34,6 +34,10 @@ struct VethConnection {
                 try configure(inside)
                 try Self.awaitRunning(name, session)
                 try announce(inside)
+            } else {
+                // Its addresses are the guest's affair, but not every guest looks for links that are down.
+                let guest = NetlinkSession(try NetworkNamespace.run(in: namespace) { try NetlinkSocket() })
+                try guest.perform([.change(.name(endpoint.endpoint.device), LinkSettings(up: true))])
             }
             // Addresses and links are used again: what host and bridge remember of the last user must not count.
             try session.perform(

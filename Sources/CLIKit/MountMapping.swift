@@ -102,6 +102,7 @@ public struct MountMapping: Sendable, Hashable {
         case .volume(let name):
             device["pool"] = "default"
             device["source"] = name
+            device["create"] = "true"
         }
         if readOnly { device["readonly"] = "true" }
         if shift != .no { device["shift"] = shift.rawValue }

@@ -71,10 +71,16 @@ struct ContainerExec: ExecFacet {
         result.consoleSize = SpecGenerator.consoleSize(stdio)
         result.args = try SpecGenerator.checkedArguments(process.arguments)
         result.user = RuntimeSpec.User(uid: user.uid, gid: user.gid, additionalGids: user.additionalGroups)
-        if let path = process.workingDirectory { result.cwd = try SpecGenerator.workingDirectory(path) }
+        if let path = process.workingDirectory {
+            result.cwd = try SpecGenerator.workingDirectory(path)
+        } else if state.kind == .system {
+            // As a login has it.
+            result.cwd = try preparation.root.followedStatus(user.home)?.kind == .directory ? user.home : "/"
+        }
         let inherited = handle.process.env.filter { !$0.hasPrefix("HOME=") && !$0.hasPrefix("TERM=") }
         result.env = try ProcessEnvironment.merged(
-            inherited, stdio.terminal ? ["TERM=xterm"] : [], process.environment, home: user.home)
+            inherited, state.kind == .system ? ["LANG=C.UTF-8"] + (user.uid == 0 ? ["USER=root"] : []) : [],
+            stdio.terminal ? ["TERM=xterm"] : [], process.environment, home: user.home)
         return result
     }
 

@@ -111,7 +111,9 @@ final class ContainerHandle: InstanceHandle {
         guard state.kind == .system else { return try await self.signal(SIGTERM) }
         guard let pid = await connection.pid else { return }
         let executable = HostFiles.linkTarget("/proc/\(pid)/exe") ?? ""
-        try await self.signal(InitSystem.of(executable: executable).stopSignal)
+        let arguments = (try? readSmallFile("/proc/\(pid)/cmdline", limit: 4096)) ?? []
+        let name = String(decoding: arguments.prefix { $0 != 0 }, as: UTF8.self)
+        try await self.signal(InitSystem.of(executable: executable, calledAs: name).stopSignal)
     }
 
     func signal(_ number: Int32) async throws {

@@ -8,8 +8,9 @@ enum ProcessEnvironment {
     static func defaults(kind: InstanceKind, hostname: String, terminal: Bool) -> [String] {
         var result = ["PATH=\(path)"]
         if kind == .system {
-            // init systems look for this name: systemd's CONTAINER_INTERFACE.
-            result.append("container=oci")
+            // init systems look for this name (systemd's CONTAINER_INTERFACE), and so do tools that want to know whether
+            // they are in LXD's containers.
+            result.append("container=lxc")
         } else {
             result.append("HOSTNAME=\(hostname)")
         }

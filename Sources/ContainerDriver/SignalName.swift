@@ -52,10 +52,12 @@ enum InitSystem: Sendable, Hashable {
         }
     }
 
-    /// Told by the program that runs as process 1.
-    static func of(executable: String) -> InitSystem {
-        let name = executable.split(separator: "/").last ?? ""
-        if name == "systemd" { return .systemd }
-        return name.hasPrefix("busybox") ? .busybox : .other
+    /// Told by the program that runs as process 1, and by what it was called: busybox is many programs, and a script's
+    /// shell may be one of them.
+    static func of(executable: String, calledAs: String) -> InitSystem {
+        func last(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
+        if last(executable) == "systemd" { return .systemd }
+        let isInit = ["init", "linuxrc"].contains(last(calledAs))
+        return last(executable).hasPrefix("busybox") && isInit ? .busybox : .other
     }
 }

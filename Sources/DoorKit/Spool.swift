@@ -26,6 +26,13 @@ public struct Spool: Sendable {
         path = "\(folder)/\(file)"
     }
 
+    /// An error about the file without the folder that it was put into, which says nothing to who sent it.
+    public func named(_ error: any Error) -> any Error {
+        guard var known = error as? EngineError else { return error }
+        known.message = known.message.replacing(folder + "/", with: "")
+        return known
+    }
+
     /// The last part of a path, without what could mean something to a shell or a file system.
     public static func harmless(_ name: String) -> String {
         let last = name.split(separator: "/").last.map(String.init) ?? ""

@@ -46,6 +46,24 @@ public struct NetworkSpec: Sendable, Hashable, Codable {
 }
 
 extension NetworkSpec {
+    /// The gateway's address with the prefix length; nil if the network has none of the family.
+    /// - Throws: `invalidArgument` for an address that can be no gateway.
+    public func gateway(_ family: IPAddress.Family) throws -> IPPrefix? {
+        guard let text = family == .v4 ? ipv4 : ipv6 else { return nil }
+        let lengths = family == .v4 ? 8...30 : 48...126
+        guard let prefix = IPPrefix(text), prefix.address.family == family, lengths.contains(prefix.length),
+            prefix.address != prefix.network, !prefix.address.isLoopback, !prefix.address.isLinkLocal,
+            family == .v6 || prefix.address != prefix.broadcast
+        else {
+            let example = family == .v4 ? "10.104.0.1/24" : "fd42:1::1/64"
+            throw EngineError(
+                .invalidArgument, "\(Names.quoted(text)) is no gateway address for network \(name)",
+                hint: "give the gateway's address and a prefix length of \(lengths.lowerBound) to "
+                    + "\(lengths.upperBound), as \(example)")
+        }
+        return prefix
+    }
+
     /// A name for the bridge of the network `name`: the same if it can be one, else one made from it.
     public static func bridgeName(for name: String) -> String {
         let isLetter = name.utf8.first.map { (65...90).contains($0) || (97...122).contains($0) } ?? false
@@ -198,6 +216,10 @@ public struct NetworkCounters: Sendable, Hashable, Codable {
     public var bytesSent: Int64
     public var packetsReceived: Int64
     public var packetsSent: Int64
+    public var errorsReceived: Int64 = 0
+    public var errorsSent: Int64 = 0
+    public var droppedReceived: Int64 = 0
+    public var droppedSent: Int64 = 0
     public init(bytesReceived: Int64, bytesSent: Int64, packetsReceived: Int64, packetsSent: Int64) {
         self.bytesReceived = bytesReceived
         self.bytesSent = bytesSent

@@ -32,7 +32,7 @@ struct Devices: Sendable {
         var target: String
         var readOnly: Bool
         var shift: Shift
-        /// Make a folder of the host that is missing.
+        /// Make a folder of the host, or a volume, that is missing.
         var create = false
         /// A volume that was never used begins with what the image has at the target.
         var copy = true
@@ -99,7 +99,15 @@ struct Devices: Sendable {
             try Names.checkResource(name, "device")
             var reader = KeyReader(device: name, keys: keys)
             switch keys["type"] {
-            case "none": continue
+            case "none":
+                _ = reader.take("type")
+                if let key = keys.keys.sorted().first(where: { $0 != "type" }) {
+                    throw EngineError(
+                        .invalidArgument,
+                        "device \(Names.quoted(name)) of the type none has the key \(Names.quoted(key))",
+                        hint: "it takes a profile's device of that name away and needs nothing else")
+                }
+                continue
             case "nic": try addNic(&reader)
             case "disk": try addDisk(&reader)
             case "proxy": try addProxy(&reader)
@@ -125,6 +133,22 @@ struct Devices: Sendable {
         let targets = disks.map(\.target) + tmpfs.map(\.target)
         if let twice = targets.first(where: { target in targets.filter { $0 == target }.count > 1 }) {
             throw EngineError(.invalidArgument, "two disk devices have the path \(Names.quoted(twice))")
+        }
+        if let twice = nics.first(where: { nic in nics.filter { $0.interface == nic.interface }.count > 1 }) {
+            throw EngineError(
+                .invalidArgument, "two nic devices have the name \(Names.quoted(twice.interface))",
+                hint: "give one of them another 'name'")
+        }
+        // Of services several share a port, each in an instance of its own.
+        let listens = proxies.map(\.mapping).filter { $0.hostPort != 0 }
+        if let twice = listens.enumerated().first(where: { index, one in
+            listens[..<index].contains {
+                ($0.transport, $0.hostAddress, $0.hostPort) == (one.transport, one.hostAddress, one.hostPort)
+            }
+        })?.element {
+            throw EngineError(
+                .invalidArgument,
+                "two proxy devices listen on \(twice.transport):\(twice.hostAddress):\(twice.hostPort)")
         }
         if hostNetwork || sharedNetwork != nil, !nics.isEmpty || hostNetwork && sharedNetwork != nil {
             throw EngineError(
@@ -173,9 +197,6 @@ struct Devices: Sendable {
         var disk = Disk(
             device: reader.device, source: source, pool: pool, target: target, readOnly: readOnly, shift: shift)
         disk.create = try reader.bool("create")
-        guard !disk.create || pool == nil else {
-            throw reader.error("create", "true", "'true' for a folder of the host; a missing volume is always made")
-        }
         disk.copy = try reader.bool("copy", unset: true)
         try Self.addOptions(&reader, to: &disk)
         disks.append(disk)

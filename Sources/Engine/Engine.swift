@@ -54,7 +54,8 @@ public struct Engine: Sendable {
                 projects: projects, warnings: warnings))
         projectChanges = ProjectChanges(
             projects: projects, instances: instances, profiles: profiles, volumes: volumes, trust: trust, parts: parts)
-        profileChanges = ProfileChanges(profiles: profiles, instances: instances, projects: projects)
+        profileChanges = ProfileChanges(
+            profiles: profiles, instances: instances, projects: projects, networks: networks)
         backups = BackupService(
             parts: parts, files: files, instances: instances, volumes: volumes, pools: pools, projects: projects,
             settings: settings)

@@ -119,10 +119,14 @@ extension InstanceActor {
                 record.devices = devices
             }
             if let description = request.description { record.description = description }
-            if let profiles = request.profiles { record.profiles = profiles }
+            if let profiles = request.profiles {
+                try InstanceService.checkProfiles(profiles)
+                record.profiles = profiles
+            }
             if let ephemeral = request.ephemeral { record.ephemeral = ephemeral }
             let after = await merged()
             try Devices(after.devices).check(kind: record.kind)
+            try await checkNamed(after, instead: before)
             try await services.allow(record)
             if case .running(let run) = lifecycle { try await applyLive(run, from: before, to: after) }
             if case .prepared(let run) = lifecycle { await discard(run) }

@@ -46,7 +46,8 @@ extension InstanceActor {
                 try await replaceInterface(run, old, by: endpoint)
             } else {
                 let namespace = try await namespace(run)
-                if let old, old.network != endpoint.network || old.direct != endpoint.direct {
+                // A name on the host can be that of one link at a time.
+                if let old, old.network != endpoint.network || old.direct != endpoint.direct || old.hostName != nil {
                     try await services.networks.detach(old, from: namespace)
                 }
                 try await services.networks.connect(endpoint, namespace: namespace)

@@ -6,8 +6,10 @@ import Model
 extension InstanceActor {
     /// Ends the instance: asks, waits `timeout`, kills. Nothing if it does not run.
     ///
-    /// - Parameter force: kill at once.
-    func stop(force: Bool, timeout: Duration?) async throws {
+    /// - Parameters:
+    ///   - force: kill at once.
+    ///   - killing: whether it is killed at all; else one that does not end in time runs on as before.
+    func stop(force: Bool, timeout: Duration?, killing: Bool = true) async throws {
         restartTask?.cancel()
         restartTask = nil
         if record.wantsRunning {
@@ -24,9 +26,25 @@ extension InstanceActor {
             // New connections to a port that others share go to the others from here on.
             for endpoint in run.endpoints ?? [] { await services.networks.setReady(endpoint, false) }
             if !force { await askToEnd(run, timeout: timeout) }
+            if !force, !killing, await Self.value(of: run.watcher, within: .zero) == nil {
+                return try await goOn(run)
+            }
             try await finish(run)
             if !force { lifecycleEvent("instance-shutdown") }
         }
+    }
+
+    /// It did not end when it was asked to.
+    private func goOn(_ run: Run) async throws {
+        guard case .stopping(let current) = lifecycle, current.number == run.number else { return }
+        lifecycle = .running(current)
+        record.wantsRunning = true
+        try await save()
+        await beginHealth()
+        await tellReadiness()
+        throw EngineError(
+            .timeout, "instance \(Names.quoted(record.name)) did not stop when it was asked to, and still runs",
+            hint: "give it more time (--timeout), or kill it (--force)", resource: "instance \(record.name)")
     }
 
     /// Asks the run to end and waits as long as is allowed.

@@ -36,6 +36,13 @@ extension InstanceService {
     }
 }
 
+extension InstanceService {
+    /// Why its last start, or its being taken over by this daemon, failed; nil if it did not.
+    public func startFailure(_ name: String, project: String = "default") async throws -> String? {
+        try await find(name, project).lastError
+    }
+}
+
 extension InstanceActor {
     /// As they are inside; empty if there is no namespace of its own to look into.
     func interfaces() async throws -> [GuestInterface] {

@@ -56,6 +56,8 @@ extension InstanceActor {
         try checkRebuild(image: image)
         let entry = try await parts.store.begin(id, step: "rebuild")
         (record.image, record.imageReference) = (image?.digest, reference)
+        record.forgetImage()
+        if let image { record.note(image) }
         record.templatesDue = "create"
         try await save()
         try await makeFilesAnew()

@@ -106,6 +106,7 @@ public actor InstanceService {
         _ = try await services.projects.get(request.project)
         try OptionCatalog.check(request.config, kind: request.kind)
         _ = try Devices(request.devices)
+        try Self.checkProfiles(request.profiles)
         for profile in request.profiles { _ = try await services.profiles.get(profile, project: request.project) }
         guard let reference = request.image else {
             if request.isEmpty { return try await createEmpty(request) }
@@ -115,8 +116,16 @@ public actor InstanceService {
             reference, project: await services.projects.owner(of: .images, in: request.project), pull: request.pull,
             progress: progress
         ) { image in
-            try await self.create(request, from: image, reference: reference)
+            let view = try await self.create(request, from: image, reference: reference)
+            await self.services.images.noteUse(of: image)
+            return view
         }
+    }
+
+    /// Each once, as LXD wants them.
+    static func checkProfiles(_ names: [String]) throws {
+        guard let twice = names.first(where: { name in names.filter { $0 == name }.count > 1 }) else { return }
+        throw EngineError(.invalidArgument, "the profile \(Names.quoted(twice)) is named twice")
     }
 
     private func create(_ request: CreateRequest, from image: ImageRecord, reference: String) async throws
@@ -133,12 +142,13 @@ public actor InstanceService {
             imageReference: reference.hasPrefix("content:") ? String(image.digest.dropFirst(7)) : reference,
             createdAt: Clock.now)
         record.annotations = request.annotations
+        record.note(image)
         giveShell(&record, image)
         if kind == .system || kind == .application { record.templatesDue = "create" }
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let volumes = addImageVolumes(&record, image, more: request.volumes, merged: merged)
-        try await checkPlan(record, image)
+        try await checkPlan(record, image, made: Set(volumes.map(\.name)))
         record.pool = try await choosePool(record)
         return try await insert(record) { actor in
             try await self.services.images.makeRoot(
@@ -191,12 +201,12 @@ public actor InstanceService {
     }
 
     /// Finds out now, with nothing changed, what would make every start fail.
-    func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?) async throws {
+    func checkPlan(_ record: InstanceRecord, _ image: ImageRecord?, made: Set<String> = []) async throws {
         let merged = MergedConfig(
             record, profiles: await services.profiles.find(record.profiles, project: record.project))
         let devices = try Devices(merged.devices)
         try devices.check(kind: record.kind)
-        for nic in devices.nics where nic.direct == nil { _ = try await services.networks.get(nic.network) }
+        try await actorServices.checkNamed(devices, project: record.project, made: made)
         let builder = PlanBuilder(
             record: record, merged: merged, image: image, layout: parts.layout, hostMemory: parts.hostMemory)
         _ = try builder.process()
@@ -261,23 +271,28 @@ public actor InstanceService {
 
     /// - Parameters:
     ///   - force: kill at once.
-    ///   - timeout: how long to wait between asking and killing; nil: the instance's own setting.
-    public func stop(_ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil)
-        async throws
-    {
+    ///   - timeout: how long to wait after asking; nil: the instance's own setting.
+    ///   - killing: what does not end in that time is killed; else it runs on, and that is a `timeout`.
+    public func stop(
+        _ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil,
+        killing: Bool = true
+    ) async throws {
         let actor = try find(name, project)
         if force { await killNow(actor) }
-        try await locks.withLock(actor.id) { try await actor.stop(force: force, timeout: timeout) }
+        try await locks.withLock(actor.id) {
+            try await actor.stop(force: force, timeout: timeout, killing: killing)
+        }
     }
 
     /// - Returns: as `start` does.
     @discardableResult
-    public func restart(_ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil)
-        async throws -> [String]
-    {
+    public func restart(
+        _ name: String, project: String = "default", force: Bool = false, timeout: Duration? = nil,
+        killing: Bool = true
+    ) async throws -> [String] {
         let actor = try find(name, project)
         return try await locks.withLock(actor.id) {
-            try await actor.stop(force: force, timeout: timeout)
+            try await actor.stop(force: force, timeout: timeout, killing: killing)
             let warnings = try await actor.start(byUser: true)
             await actor.lifecycleEvent("instance-restarted")
             return warnings

@@ -93,6 +93,7 @@ public actor NetworkService {
                 .invalidArgument, "dns.domain: \(Names.quoted(network.domain)) is not a domain name",
                 hint: "letters, digits, '-' and '_', in parts between dots")
         }
+        for family in [IPAddress.Family.v4, .v6] { _ = try network.gateway(family) }
         try NetworkSubnets.check(network.dhcp?.ranges ?? [], in: network.ipv4)
         if let text = network.ipv4 {
             guard let subnet = IPv4Subnet(text) else {

@@ -153,13 +153,13 @@ public actor VolumeService {
         events.lifecycle("storage-volume-deleted", source(volume), project: volume.project)
     }
 
-    /// The mounts of disk devices; a named volume that is missing is made, as Docker does, and a new one filled from
-    /// the image.
+    /// The mounts of disk devices; a named volume that is missing is made where the device says so, as Docker does, and a
+    /// new one filled from the image.
     func mounts(_ disks: [Devices.Disk], project: String, image: ImageRecord?) async throws -> [MountSpec] {
         var mounts: [MountSpec] = []
         for disk in disks {
             if let pool = disk.pool {
-                if volumes[key(project, pool, disk.source)] == nil {
+                if volumes[key(project, pool, disk.source)] == nil, disk.create {
                     try await create(
                         VolumeRecord(project: project, pool: pool, name: disk.source, createdAt: Clock.now))
                 }

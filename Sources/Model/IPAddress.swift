@@ -92,6 +92,14 @@ public struct IPPrefix: Hashable, Sendable {
     /// The first address of the network.
     public var network: IPAddress { address.masked(length) }
 
+    /// The last address of the network; of IPv4 the one that means all of it.
+    public var broadcast: IPAddress {
+        let bytes = address.bytes.enumerated().map { index, byte in
+            byte | UInt8(truncatingIfNeeded: 0xff >> min(8, max(0, length - 8 * index)))
+        }
+        return IPAddress(bytes: bytes) ?? address
+    }
+
     public func contains(_ other: IPAddress) -> Bool {
         other.family == address.family && other.masked(length) == network
     }

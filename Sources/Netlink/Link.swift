@@ -47,16 +47,26 @@ public struct LinkStatistics: Sendable, Hashable {
     public var packetsSent: UInt64
     public var bytesReceived: UInt64
     public var bytesSent: UInt64
+    public var errorsReceived: UInt64
+    public var errorsSent: UInt64
+    public var droppedReceived: UInt64
+    public var droppedSent: UInt64
 
     init?(_ bytes: ArraySlice<UInt8>) {
         var reader = MessageReader(bytes)
         guard let packetsReceived = reader.read(UInt64.self), let packetsSent = reader.read(UInt64.self),
-            let bytesReceived = reader.read(UInt64.self), let bytesSent = reader.read(UInt64.self)
+            let bytesReceived = reader.read(UInt64.self), let bytesSent = reader.read(UInt64.self),
+            let errorsReceived = reader.read(UInt64.self), let errorsSent = reader.read(UInt64.self),
+            let droppedReceived = reader.read(UInt64.self), let droppedSent = reader.read(UInt64.self)
         else { return nil }
         self.packetsReceived = packetsReceived
         self.packetsSent = packetsSent
         self.bytesReceived = bytesReceived
         self.bytesSent = bytesSent
+        self.errorsReceived = errorsReceived
+        self.errorsSent = errorsSent
+        self.droppedReceived = droppedReceived
+        self.droppedSent = droppedSent
     }
 }
 

@@ -49,6 +49,7 @@ struct MountReader {
             guard let source else { throw StackError("service '\(service)': a volume has no source") }
             device["pool"] = "default"
             device["source"] = try named(source)
+            device["create"] = "true"
         default: throw StackError("service '\(service)': volumes of type '\(type)' are not offered")
         }
         return (device, nil)

@@ -3,13 +3,17 @@ extension API {
     public struct InstanceStatePut: Codable, Sendable, Hashable {
         /// `start`, `stop`, `restart`, `freeze` or `unfreeze`; Isle's: `kill`.
         @Zero public var action = ""
-        /// Seconds before a stop becomes a kill; -1 is the instance's own (or no) bound.
+        /// Seconds before a stop is given up, or with `kill` becomes one; -1 is the instance's own bound.
         @Zero public var timeout = 0
         /// Kill at once.
         @Zero public var force = false
         @Zero public var stateful = false
         /// Isle's: the signal of `kill`, by name or number; nil is SIGKILL.
         public var signal: String?
+        /// Isle's: what does not stop in time is killed; without it that is an error and it runs on, as with LXD.
+        @Zero public var kill = false
+        /// Isle's: an instance that is so already is no error.
+        @Zero public var idempotent = false
         public init() {}
     }
 
@@ -112,8 +116,16 @@ extension API {
         @Zero public var bytesSent: Int64 = 0
         @Zero public var packetsReceived: Int64 = 0
         @Zero public var packetsSent: Int64 = 0
+        @Zero public var errorsReceived: Int64 = 0
+        @Zero public var errorsSent: Int64 = 0
+        @Zero public var droppedOutbound: Int64 = 0
+        @Zero public var droppedInbound: Int64 = 0
 
         enum CodingKeys: String, CodingKey {
+            case errorsReceived = "errors_received"
+            case errorsSent = "errors_sent"
+            case droppedOutbound = "packets_dropped_outbound"
+            case droppedInbound = "packets_dropped_inbound"
             case bytesReceived = "bytes_received"
             case bytesSent = "bytes_sent"
             case packetsReceived = "packets_received"

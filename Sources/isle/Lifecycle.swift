@@ -24,6 +24,8 @@ struct InstanceNames: ParsableArguments {
     /// Puts `state` on each and prints the names.
     func change(_ state: API.InstanceStatePut, states: Set<String>?) throws {
         let client = global.client
+        var state = state
+        (state.kill, state.idempotent) = (true, true)
         try perform(try chosen(client, states: states), client) { name in
             try client.start("PUT", Endpoint(["instances", name, "state"]), state)
         }
@@ -70,6 +72,7 @@ struct Start: ParsableCommand {
         var state = API.InstanceStatePut()
         state.action = "start"
         state.stateful = !stateless
+        state.idempotent = true
         guard attach else { return try instances.change(state, states: ["Stopped", "Error"]) }
         guard instances.names.count == 1, let name = instances.names.first else {
             throw UsageError("--attach takes one instance")

@@ -83,6 +83,7 @@ struct Run: ParsableCommand {
         let session = try Session(client, attach, options)
         var state = API.InstanceStatePut()
         state.action = "start"
+        state.idempotent = true
         let start = try client.start("PUT", Endpoint(["instances", name, "state"]), state)
         // What attaching makes ready is ready: what fails from here on is the program.
         do {

@@ -151,6 +151,7 @@ struct StackRunner {
     private func start(_ name: String) throws {
         var state = API.InstanceStatePut()
         state.action = "start"
+        state.idempotent = true
         try client.send("PUT", Endpoint(["instances", name, "state"]), state)
     }
 
@@ -161,6 +162,7 @@ struct StackRunner {
             var state = API.InstanceStatePut()
             state.action = "stop"
             state.timeout = -1
+            (state.kill, state.idempotent) = (true, true)
             do { try client.send("PUT", Endpoint(["instances", name, "state"]), state) } catch let error as ClientError
                 where error.isNotFound || error.kind == .refused(status: 409)
             {

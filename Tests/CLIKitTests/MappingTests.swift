@@ -69,7 +69,10 @@ func usageError(_ body: () throws -> Void) -> String? {
     }
 
     @Test func namesAreVolumes() throws {
-        #expect(try volume("data:/data:rw") == ["type": "disk", "pool": "default", "source": "data", "path": "/data"])
+        #expect(
+            try volume("data:/data:rw") == [
+                "type": "disk", "pool": "default", "source": "data", "path": "/data", "create": "true",
+            ])
         #expect(try volume("data:/data:nocopy")["copy"] == "false")
     }
 

@@ -44,7 +44,7 @@ private func facts() -> SpecFacts {
         plan.security.noNewPrivileges = true
         let spec = try SpecGenerator.spec(plan, facts())
         #expect(!spec.process.noNewPrivileges)
-        #expect(spec.process.env.contains("container=oci"))
+        #expect(spec.process.env.contains("container=lxc"))
         let cgroup = try #require(spec.mounts.first { $0.destination == "/sys/fs/cgroup" })
         #expect(cgroup.type == "cgroup2")
         #expect(cgroup.options.contains("rw"))

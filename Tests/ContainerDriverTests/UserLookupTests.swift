@@ -85,9 +85,11 @@ import Testing
         for text in ["", "0", "65", "-1", "SIGNOPE", "RTMIN+31", "RTMIN-1", "15x"] {
             #expect(throws: EngineError.self) { try SignalName.number(text) }
         }
-        #expect(InitSystem.of(executable: "/usr/lib/systemd/systemd").stopSignal == 37)
-        #expect(InitSystem.of(executable: "/bin/busybox").stopSignal == SIGUSR2)
-        #expect(InitSystem.of(executable: "/sbin/init").stopSignal == SIGPWR)
+        #expect(InitSystem.of(executable: "/usr/lib/systemd/systemd", calledAs: "/sbin/init").stopSignal == 37)
+        #expect(InitSystem.of(executable: "/bin/busybox", calledAs: "/sbin/init").stopSignal == SIGUSR2)
+        #expect(InitSystem.of(executable: "/bin/busybox", calledAs: "init").stopSignal == SIGUSR2)
+        #expect(InitSystem.of(executable: "/bin/busybox", calledAs: "/bin/sh").stopSignal == SIGPWR)
+        #expect(InitSystem.of(executable: "/sbin/init", calledAs: "/sbin/init").stopSignal == SIGPWR)
     }
 
     @Test func runtimesAreNamesOnly() throws {

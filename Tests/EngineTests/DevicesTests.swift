@@ -54,7 +54,7 @@ import Testing
         + changed(nic, "unknown", "1") + changed(disk, "path", "", "relative", "/a/../b", "/a\0b")
         + changed(disk, "source", nil, "", "relative", "/a\0b") + changed(disk, "readonly", "maybe")
         + changed(disk, "shift", "2") + changed(disk, "create", "2") + changed(disk, "copy", "2")
-        + changed(disk.merging(["pool": "default", "source": "v"]) { $1 }, "create", "true")
+        + changed(disk.merging(["pool": "default", "source": "v"]) { $1 }, "create", "2")
         + changed(disk, "unknown", "1")
         + changed(["type": "disk", "path": "/"], "size", "", "0", "-1", "9223372036854775808", "big")
         + changed(
@@ -160,5 +160,22 @@ import Testing
         #expect(
             throws: EngineError.self
         ) { try Devices(["v": ["type": "disk", "path": "/v", "source": "../x", "pool": "default"]]) }
+    }
+}
+
+@Suite struct DevicesTogetherTests {
+    @Test func whatCannotStandBesideAnother() {
+        let nic = ["type": "nic", "network": "n", "name": "eth0"]
+        let proxy = ["type": "proxy", "listen": "tcp:127.0.0.1:80", "connect": "tcp:127.0.0.1:8080"]
+        for (devices, word) in [
+            (["a": nic, "b": nic], "eth0"), (["a": proxy, "b": proxy], "127.0.0.1:80"),
+            (["a": ["type": "none", "source": "/"]], "source"),
+        ] {
+            let error = #expect(throws: EngineError.self) { try Devices(devices) }
+            #expect(error?.code == .invalidArgument && error?.message.contains(word) == true)
+        }
+        #expect(throws: Never.self) {
+            try Devices(["a": proxy, "b": proxy.merging(["listen": "tcp:127.0.0.1:0"]) { $1 }, "c": ["type": "none"]])
+        }
     }
 }

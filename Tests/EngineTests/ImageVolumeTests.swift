@@ -37,7 +37,7 @@ import Testing
 
     @Test func theUsersOwnMountsTakeTheirPlace() async throws {
         try await EngineFixture.run { fixture in
-            let device = ["type": "disk", "pool": "default", "source": "mine", "path": "/data/"]
+            let device = ["type": "disk", "pool": "default", "source": "mine", "path": "/data/", "create": "true"]
             _ = try await fixture.instances.create(CreateRequest(name: "db", image: "db", devices: ["d": device]))
             #expect(await fixture.engine.volumes.list().map(\.description) == ["volume /var/log/ of instance db"])
             try await fixture.instances.start("db")
@@ -47,7 +47,7 @@ import Testing
 
     @Test func aVolumeIsFilledOnce() async throws {
         try await EngineFixture.run { fixture in
-            let device = ["type": "disk", "pool": "default", "source": "mine", "path": "/x"]
+            let device = ["type": "disk", "pool": "default", "source": "mine", "path": "/x", "create": "true"]
             let request = CreateRequest(name: "web", image: "app", devices: ["d": device])
             _ = try await fixture.instances.create(request)
             try await fixture.instances.start("web")

@@ -84,13 +84,14 @@ func acknowledgement(_ sequence: UInt32, errno: Int32 = 0, text: String? = nil) 
         writer.attribute(LinkAttribute.alias, string: "isle:a")
         writer.nested(LinkAttribute.linkInfo | 0x8000) { $0.attribute(LinkAttribute.infoKind, string: "veth") }
         var counters = MessageWriter()
-        for value: UInt64 in [1, 2, 300, 400] { counters.append(value) }
+        for value: UInt64 in [1, 2, 300, 400, 5, 6, 7, 8] { counters.append(value) }
         writer.attribute(LinkAttribute.statistics64, counters.bytes)
         let bytes = message(MessageType.newLink, sequence: 1, writer.bytes)
         let link = try #require(try NetlinkSession.decode(bytes).first.flatMap { Link($0) })
         #expect(link.index == 5 && link.name == "vethx" && link.isUp && link.master == 4)
         #expect(link.kind == "veth" && link.alias == "isle:a" && link.mac?.description == "00:16:3e:01:02:03")
         #expect(link.statistics?.bytesReceived == 300 && link.statistics?.packetsSent == 2)
+        #expect(link.statistics?.errorsSent == 6 && link.statistics?.droppedReceived == 7)
     }
 
     @Test(arguments: 0..<64) func aCutOffMessageIsAnErrorAndNeverATrap(_ length: Int) {

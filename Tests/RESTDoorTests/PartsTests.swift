@@ -90,8 +90,12 @@ struct PartsTests {
         #expect(try matches(#"name eq "web""#))
         #expect(try !matches("not name eq web"))
         #expect(try !matches("unknown eq x"))
+        #expect(try matches("name eq db or name eq web") && matches("name eq web or name eq db"))
+        #expect(try !matches("name eq db or name eq web and status eq Stopped"))
+        instance.config["user.role"] = "front end"
+        #expect(try matches(#"config.user.role eq "front end" and name eq web"#))
         #expect(try Filter(nil).matches(instance))
-        for text in ["name", "name eq", "name like x", "name eq x or name eq y", "name eq x and"] {
+        for text in ["name", "name eq", "name like x", "name eq x or", "name eq x and", #"name eq "x"#] {
             #expect(throws: EngineError.self) { try Filter(text) }
         }
     }

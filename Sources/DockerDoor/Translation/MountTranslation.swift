@@ -36,7 +36,7 @@ struct MountTranslation {
     private mutating func add(volume name: String, target: String, readOnly: Bool) throws {
         try Names.checkVolume(name)
         guard let options = volumeOptions[name] else {
-            return add(target: target, ["source": name, "pool": "default"], readOnly: readOnly)
+            return add(target: target, ["source": name, "pool": "default", "create": "true"], readOnly: readOnly)
         }
         add(target: target, try options.device(of: name), readOnly: readOnly || options.isReadOnly)
     }

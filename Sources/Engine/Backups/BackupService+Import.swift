@@ -55,7 +55,9 @@ extension BackupService {
             shown, id: .random(), name: name, project: project, own, keepsImage: reader.form != nil)
         record.pool = try await place(&record, wanted: pool, said: reader.index["pool"]?.string)
         for profile in record.profiles { _ = try await instances.services.profiles.get(profile, project: project) }
-        try await instances.checkPlan(record, try await image(of: record))
+        // A volume that is not here is for its user to bring.
+        let volumes = Set(record.devices.values.compactMap { $0["source"] })
+        try await instances.checkPlan(record, try await image(of: record), made: volumes)
         var snapshots: [SnapshotRecord] = []
         for snapshot in try reader.snapshotNames() {
             let said = reader.snapshot(snapshot, in: "snapshots")

@@ -5,6 +5,7 @@ public struct ProfileChanges: Sendable {
     let profiles: ProfileService
     let instances: InstanceService
     let projects: ProjectService
+    let networks: NetworkService
 
     /// The instances that use the profile, in all projects that see it.
     public func users(of name: String, project: String) async -> [InstanceView] {
@@ -23,6 +24,8 @@ public struct ProfileChanges: Sendable {
         new.project = try await profiles.changeable(wanted.project)
         let old = try await profiles.get(new.name, project: new.project)
         guard old != new else { return }
+        let added = new.devices.filter { old.devices[$0.key] != $0.value }
+        for nic in try Devices(added).nics where nic.direct == nil { _ = try await networks.get(nic.network) }
         // Others' instances change too: a confined requestor sees none of them, so they are looked for without it.
         let users = await Requestor.$current.withValue(nil) { await self.users(of: new.name, project: new.project) }
         for view in users {

@@ -180,7 +180,7 @@ public struct ProjectPolicy: Sendable {
 
     private static func isLowlevel(_ key: String) -> Bool {
         let prefixes = ["raw.", "security.syscalls.", "security.idmap.", "limits.kernel.", "linux.sysctl."]
-        return ["security.capabilities.add", "oci.runtime", "oci.oom_score_adj"].contains(key)
+        return ["security.capabilities.add", "oci.runtime", "oci.oom_score_adj", "linux.kernel_modules"].contains(key)
             || (key != "security.idmap.isolated" && prefixes.contains { key.hasPrefix($0) })
     }
 

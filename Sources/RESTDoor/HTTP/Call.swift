@@ -74,6 +74,10 @@ struct Call: Sendable {
             throw RequestError(.contentTooLarge, "the body is longer than \(Self.bodyLimit) bytes")
         }
         let view = bytes.readableBytesView
+        // What is not said is set back by a PUT: nobody means that by saying nothing.
+        guard request.method != .put || !view.isEmpty else {
+            throw EngineError(.invalidArgument, "the body is empty", hint: "send the whole object, or use PATCH")
+        }
         do {
             try JSONText.check(view)
             return try JSONDecoder().decode(type, from: view.isEmpty ? Data("{}".utf8) : Data(view))

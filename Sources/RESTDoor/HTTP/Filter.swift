@@ -1,10 +1,12 @@
 import Model
 import WireTypes
 
-/// The part of LXD's filter language that clients use: `name eq web and status eq Running`, `not`, `ne`, and
-/// `config.KEY`; values may be quoted.
+/// LXD's filter language: `name eq web and status eq Running`, `or`, `not`, `ne`, and `config.KEY`; values may be quoted.
+/// Clauses are joined from left to right, `and` and `or` alike.
 struct Filter: Sendable {
     private struct Clause: Sendable {
+        /// Joined with what is before it by `or`.
+        var isAlternative: Bool
         var negated: Bool
         var field: String
         var value: String
@@ -14,7 +16,8 @@ struct Filter: Sendable {
 
     init(_ text: String?) throws {
         guard let text else { return }
-        var words = text.split(separator: " ").map { String($0.filter { $0 != "\"" }) }[...]
+        var words = try Self.words(text)[...]
+        var isAlternative = false
         while !words.isEmpty {
             var negated = words.first == "not"
             if negated { words.removeFirst() }
@@ -25,10 +28,36 @@ struct Filter: Sendable {
             case "ne", "!=": negated.toggle()
             default: throw Self.refusal(text)
             }
-            clauses.append(Clause(negated: negated, field: field, value: value))
+            clauses.append(Clause(isAlternative: isAlternative, negated: negated, field: field, value: value))
             guard let next = words.popFirst() else { break }
-            guard next == "and", !words.isEmpty else { throw Self.refusal(text) }
+            guard next == "and" || next == "or", !words.isEmpty else { throw Self.refusal(text) }
+            isAlternative = next == "or"
         }
+    }
+
+    /// Parts between spaces; a part may be quoted, with spaces and `\"` in it.
+    private static func words(_ text: String) throws -> [String] {
+        var words: [String] = []
+        var word: String?
+        var (isQuoted, isEscaped) = (false, false)
+        for character in text {
+            switch character {
+            case _ where isEscaped:
+                word = (word ?? "") + String(character)
+                isEscaped = false
+            case "\\" where isQuoted: isEscaped = true
+            case "\"":
+                isQuoted.toggle()
+                word = word ?? ""
+            case " " where !isQuoted:
+                if let word { words.append(word) }
+                word = nil
+            default: word = (word ?? "") + String(character)
+            }
+        }
+        guard !isQuoted else { throw refusal(text) }
+        if let word { words.append(word) }
+        return words
     }
 
     func matches(_ instance: API.Instance) -> Bool { matches { Self.value($0, of: instance) } }
@@ -36,7 +65,10 @@ struct Filter: Sendable {
     func matches(_ image: API.Image) -> Bool { matches { Self.value($0, of: image)?.lowercased() } }
 
     private func matches(_ value: (String) -> String?) -> Bool {
-        clauses.allSatisfy { clause in (value(clause.field) == clause.value.lowercased()) != clause.negated }
+        clauses.reduce(true) { soFar, clause in
+            let holds = (value(clause.field) == clause.value.lowercased()) != clause.negated
+            return clause.isAlternative ? soFar || holds : soFar && holds
+        }
     }
 
     private static func value(_ field: String, of image: API.Image) -> String? {
@@ -67,6 +99,9 @@ struct Filter: Sendable {
             case "ephemeral": instance.ephemeral ? "true" : "false"
             case "location": instance.location
             case "project": instance.project
+            case "stateful": instance.stateful ? "true" : "false"
+            case "created_at": instance.createdAt
+            case "last_used_at": instance.lastUsedAt
             case let key where key.hasPrefix("config."): instance.config[String(key.dropFirst(7))]
             case let key where key.hasPrefix("expanded_config."): instance.expandedConfig[String(key.dropFirst(16))]
             default: nil
@@ -77,6 +112,6 @@ struct Filter: Sendable {
     private static func refusal(_ text: String) -> EngineError {
         EngineError(
             .invalidArgument, "the filter \(Names.quoted(text)) is not understood",
-            hint: "write FIELD eq VALUE, joined by 'and'")
+            hint: "write FIELD eq VALUE, joined by 'and' or 'or'")
     }
 }

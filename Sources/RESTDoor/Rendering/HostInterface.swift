@@ -51,6 +51,10 @@ struct HostInterface: Sendable {
         state.counters.bytesSent = count("tx_bytes")
         state.counters.packetsReceived = count("rx_packets")
         state.counters.packetsSent = count("tx_packets")
+        state.counters.errorsReceived = count("rx_errors")
+        state.counters.errorsSent = count("tx_errors")
+        state.counters.droppedInbound = count("rx_dropped")
+        state.counters.droppedOutbound = count("tx_dropped")
     }
 
     private var addresses: [API.Address] {

@@ -29,7 +29,9 @@ extension API.Image {
         architecture = record.architecture
         createdAt = WireTypes.Timestamp.string(record.createdAt ?? record.addedAt)
         uploadedAt = WireTypes.Timestamp.string(record.addedAt)
-        lastUsedAt = WireTypes.Timestamp.string(record.lastUsedAt)
+        lastUsedAt =
+            record.lastUsedAt > record.addedAt
+            ? WireTypes.Timestamp.string(record.lastUsedAt) : WireTypes.Timestamp.unset
         expiresAt = details.expiresAt.map(WireTypes.Timestamp.string) ?? WireTypes.Timestamp.never
         properties = record.properties
         size = record.bundle?.size ?? record.size

@@ -191,5 +191,9 @@ extension API.Counters {
         bytesSent = counters.bytesSent
         packetsReceived = counters.packetsReceived
         packetsSent = counters.packetsSent
+        errorsReceived = counters.errorsReceived
+        errorsSent = counters.errorsSent
+        droppedInbound = counters.droppedReceived
+        droppedOutbound = counters.droppedSent
     }
 }

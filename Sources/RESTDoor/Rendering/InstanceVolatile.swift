@@ -9,7 +9,8 @@ enum InstanceVolatile {
     static func keys(_ view: InstanceView) -> [String: String] {
         let record = view.record
         var keys: [String: String] = [:]
-        if let image = record.image { keys["volatile.base_image"] = String(image.dropFirst("sha256:".count)) }
+        keys["volatile.base_image"] =
+            record.config["volatile.base_image"] ?? record.image.map { String($0.dropFirst("sha256:".count)) }
         keys["volatile.uuid"] = uuid(record.id)
         keys["volatile.uuid.generation"] = uuid(record.id)
         keys["volatile.cloud-init.instance-id"] = uuid(record.id)

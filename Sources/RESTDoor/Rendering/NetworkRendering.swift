@@ -83,9 +83,9 @@ extension NetworkSpec {
             return value
         }
         func flag(_ key: String, standard: String = "true") throws -> Bool {
-            switch config[key] ?? standard {
+            switch config[key].flatMap({ $0.isEmpty ? nil : $0 }) ?? standard {
             case "true", "1", "yes", "on": return true
-            case "false", "0", "no", "off", "": return false
+            case "false", "0", "no", "off": return false
             case let value: throw EngineError(.invalidArgument, "\(key)=\(Names.quoted(value)) is not true or false")
             }
         }

@@ -23,7 +23,7 @@ extension API.InstanceSnapshot {
         devices = instance.devices
         expandedConfig = expanded?.config ?? instance.config
         expandedDevices = expanded?.devices ?? instance.devices
-        if let image = instance.image {
+        if let image = instance.image, config["volatile.base_image"] == nil {
             config["volatile.base_image"] = String(image.dropFirst("sha256:".count))
             expandedConfig["volatile.base_image"] = config["volatile.base_image"]
         }

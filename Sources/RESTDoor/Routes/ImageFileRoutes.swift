@@ -156,7 +156,7 @@ struct ImageFileRoutes: Sendable {
                     return records
                 } catch {
                     await file.remove()
-                    throw error
+                    throw file.named(error)
                 }
             }
         } catch {
@@ -191,7 +191,7 @@ struct ImageFileRoutes: Sendable {
                 return [record]
             } catch {
                 await cleanUp()
-                throw error
+                throw parts.reduce(error) { $1.file.named($0) }
             }
         }
     }

@@ -41,7 +41,8 @@ struct ImageRoutes: Sendable {
         try await change(
             call,
             ImageUpdate(
-                properties: put.properties ?? [:], isPublic: put.isPublic ?? false, autoUpdate: put.autoUpdate ?? false,
+                properties: (put.properties ?? [:]).withoutEmpty, isPublic: put.isPublic ?? false,
+                autoUpdate: put.autoUpdate ?? false,
                 expiresAt: try Self.time(put.expiresAt) ?? 0, profiles: put.profiles ?? []))
         return try Reply.done()
     }
@@ -49,7 +50,7 @@ struct ImageRoutes: Sendable {
     private func patch(_ call: Call) async throws -> Response {
         let put = try await call.decode(API.ImagePut.self)
         let known = try await view(call).record.properties
-        let properties = put.properties.map { changes in known.merging(changes) { $1 }.filter { !$0.value.isEmpty } }
+        let properties = put.properties.map { changes in known.merging(changes) { $1 }.withoutEmpty }
         try await change(
             call,
             ImageUpdate(

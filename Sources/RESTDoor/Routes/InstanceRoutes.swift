@@ -55,6 +55,11 @@ struct InstanceRoutes: Sendable {
     }
 
     private func create(_ call: Call) async throws -> Response {
+        if let target = call.query("target") {
+            throw EngineError(
+                .invalidArgument,
+                "target=\(Names.quoted(target)): instances have a target in a cluster only, and this server is alone")
+        }
         if BackupImport.isAsked(call) { return try await BackupImport(door: door).instance(call) }
         let post = try await call.decode(API.InstancesPost.self)
         if post.source.type == "copy" { return try await InstanceCopyRoutes(door: door).create(call, post) }
@@ -122,7 +127,7 @@ struct InstanceRoutes: Sendable {
         if post.source.type == "none" {
             var request = CreateRequest(
                 project: project, name: post.name.isEmpty ? nil : post.name, kind: kind, image: nil,
-                description: post.description, config: config, devices: withoutEmpty(post.devices),
+                description: post.description, config: config, devices: post.devices.withoutEmptyKeys,
                 profiles: post.profiles ?? ["default"], ephemeral: post.ephemeral)
             request.isEmpty = true
             return request
@@ -149,7 +154,7 @@ struct InstanceRoutes: Sendable {
         return CreateRequest(
             project: project, name: post.name.isEmpty ? nil : post.name, kind: kind, image: image, pull: pull,
             description: post.description,
-            config: config, devices: withoutEmpty(post.devices), profiles: post.profiles ?? ["default"],
+            config: config, devices: post.devices.withoutEmptyKeys, profiles: post.profiles ?? ["default"],
             ephemeral: post.ephemeral)
     }
 
@@ -163,7 +168,7 @@ struct InstanceRoutes: Sendable {
         let request = UpdateRequest(
             description: put.description ?? "",
             config: (put.config ?? [:]).filter { !API.Instance.isShownOnly($0.key) && !$0.value.isEmpty },
-            devices: Self.withoutEmpty(put.devices ?? [:]),
+            devices: (put.devices ?? [:]).withoutEmptyKeys,
             profiles: put.profiles ?? [], ephemeral: put.ephemeral ?? false)
         let (instances, project) = (instances, call.project)
         return try await door.operation(
@@ -181,14 +186,9 @@ struct InstanceRoutes: Sendable {
         var request = UpdateRequest(
             description: patch.description, profiles: patch.profiles, ephemeral: patch.ephemeral)
         request.configChanges = patch.config?.filter { !API.Instance.isShownOnly($0.key) }
-        request.deviceChanges = patch.devices.map { Self.withoutEmpty($0) }
+        request.deviceChanges = patch.devices.map { $0.withoutEmptyKeys }
         _ = try await instances.update(name, project: call.project, request)
         return try Reply.done()
-    }
-
-    /// A key with an empty value is no key: that is how clients take one away.
-    private static func withoutEmpty(_ devices: [String: [String: String]]) -> [String: [String: String]] {
-        devices.mapValues { $0.filter { !$0.value.isEmpty } }
     }
 
     @discardableResult
@@ -207,6 +207,11 @@ struct InstanceRoutes: Sendable {
         let (newProject, pool) = (
             post.project.flatMap { $0.isEmpty ? nil : $0 }, post.pool.flatMap { $0.isEmpty ? nil : $0 }
         )
+        guard newName != name || (newProject ?? call.project) != call.project || pool != nil || post.migration == true
+        else {
+            throw EngineError(
+                .alreadyExists, "the instance is named \(Names.quoted(name)) already", hint: "choose another name")
+        }
         if let pool { _ = try await door.engine.pools.get(pool) }
         guard post.migration != true || pool != nil || newProject != nil else {
             throw EngineError(

@@ -70,7 +70,14 @@ struct LogRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Response {
         let name = try call.parameter("name")
-        return try Reply.sync(try await files(call).names.map { "/1.0/instances/\(name)/logs/\($0)" })
+        let view = try await instances.get(name, project: call.project)
+        let names = (try await files(call).names + [Self.startLog(view)]).sorted()
+        return try Reply.sync(names.map { "/1.0/instances/\(name)/logs/\($0)" })
+    }
+
+    /// The log that LXD's clients ask for when a start fails (`lxc info --show-log`).
+    private static func startLog(_ view: InstanceView) -> String {
+        view.record.kind == .machine ? "qemu.log" : "lxc.log"
     }
 
     /// Only a name that the folder has is put into a path.
@@ -84,8 +91,15 @@ struct LogRoutes: Sendable {
     }
 
     private func file(_ call: Call) async throws -> Response {
-        let path = try await find(call)
-        let data = try await runBlocking { try Data(contentsOf: URL(filePath: path)) }
+        let data: Data
+        let (name, file) = (try call.parameter("name"), try call.parameter("file"))
+        if file == Self.startLog(try await instances.get(name, project: call.project)) {
+            let failure = try await instances.startFailure(name, project: call.project)
+            data = Data((failure.map { $0 + "\n" } ?? "").utf8)
+        } else {
+            let path = try await find(call)
+            data = try await runBlocking { try Data(contentsOf: URL(filePath: path)) }
+        }
         try door.tell("instance-log-retrieved", call, ["file": .string(try call.parameter("file"))])
         return Response(
             status: .ok, headers: [.contentType: "application/octet-stream"],

@@ -59,7 +59,7 @@ struct PoolRoutes: Sendable {
         }
         try await pools.create(
             PoolRecord(
-                name: post.name, description: post.description, driver: post.driver, config: post.config,
+                name: post.name, description: post.description, driver: post.driver, config: post.config.withoutEmpty,
                 createdAt: Date().timeIntervalSince1970))
         return try Reply.created("/1.0/storage-pools/\(post.name)")
     }
@@ -67,7 +67,8 @@ struct PoolRoutes: Sendable {
     private func put(_ call: Call) async throws -> Response {
         let put = try await call.decode(API.StoragePoolPut.self)
         let record = try await checked(call)
-        try await pools.update(record.name, description: put.description ?? "", config: put.config ?? [:])
+        try await pools.update(
+            record.name, description: put.description ?? "", config: (put.config ?? [:]).withoutEmpty)
         return try Reply.done()
     }
 
@@ -76,7 +77,7 @@ struct PoolRoutes: Sendable {
         let record = try await checked(call)
         try await pools.update(
             record.name, description: patch.description ?? record.description,
-            config: record.config.merging(patch.config ?? [:]) { $1 })
+            config: record.config.merging(patch.config ?? [:]) { $1 }.withoutEmpty)
         return try Reply.done()
     }
 

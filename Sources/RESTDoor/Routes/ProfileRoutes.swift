@@ -44,8 +44,8 @@ struct ProfileRoutes: Sendable {
         let post = try await call.decode(API.ProfilesPost.self)
         try await profiles.create(
             ProfileRecord(
-                project: call.project, name: post.name, description: post.description, config: post.config,
-                devices: post.devices))
+                project: call.project, name: post.name, description: post.description, config: post.config.withoutEmpty,
+                devices: post.devices.withoutEmptyKeys))
         return try Reply.created("/1.0/profiles/\(post.name)")
     }
 
@@ -53,8 +53,8 @@ struct ProfileRoutes: Sendable {
         let put = try await call.decode(API.ProfilePut.self)
         var record = try await checked(call)
         record.description = put.description ?? ""
-        record.config = put.config ?? [:]
-        record.devices = put.devices ?? [:]
+        record.config = (put.config ?? [:]).withoutEmpty
+        record.devices = (put.devices ?? [:]).withoutEmptyKeys
         try await changes.update(record)
         return try Reply.done()
     }
@@ -63,8 +63,10 @@ struct ProfileRoutes: Sendable {
         let patch = try await call.decode(API.ProfilePut.self)
         var record = try await checked(call)
         if let description = patch.description { record.description = description }
-        record.config = record.config.merging(patch.config ?? [:]) { $1 }.filter { !$0.value.isEmpty }
-        record.devices = record.devices.merging(patch.devices ?? [:]) { $1 }.filter { !$0.value.isEmpty }
+        record.config = record.config.merging(patch.config ?? [:]) { $1 }.withoutEmpty
+        record.devices = record.devices.merging((patch.devices ?? [:]).withoutEmptyKeys) { $1 }.filter {
+            !$0.value.isEmpty
+        }
         try await changes.update(record)
         return try Reply.done()
     }

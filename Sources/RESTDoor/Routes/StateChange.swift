@@ -40,15 +40,32 @@ struct StateChange: Sendable {
         }
     }
 
+    /// LXD's words where there is nothing to change; nil where there is.
+    private func refusal(_ status: InstanceStatus) -> String? {
+        switch (put.action, status) {
+        case ("start", .running): "The instance is already running"
+        case ("stop", .stopped), ("restart", .stopped), ("stop", .error), ("restart", .error):
+            "The instance is already stopped"
+        case ("freeze", .frozen): "The instance is already frozen"
+        case ("unfreeze", .running): "The instance is already running"
+        default: nil
+        }
+    }
+
     /// Gives the notices of a start.
     @discardableResult
     func apply(to name: String, _ project: String, _ instances: InstanceService) async throws -> [String] {
+        let status = try await instances.get(name, project: project).status
+        if !put.idempotent, let text = refusal(status) { throw EngineError(.conflict, text) }
         switch put.action {
         case "start": return try await instances.start(name, project: project, keepingState: put.stateful)
         case "stop" where put.stateful: try await instances.stopKeepingState(name, project: project)
-        case "stop": try await instances.stop(name, project: project, force: put.force, timeout: timeout)
+        case "stop":
+            try await instances.stop(
+                name, project: project, force: put.force, timeout: timeout, killing: put.force || put.kill)
         case "restart":
-            return try await instances.restart(name, project: project, force: put.force, timeout: timeout)
+            return try await instances.restart(
+                name, project: project, force: put.force, timeout: timeout, killing: put.force || put.kill)
         case "freeze": try await instances.pause(name, project: project)
         case "unfreeze": try await instances.resume(name, project: project)
         default: try await instances.kill(name, project: project, signal: put.signal ?? "KILL")

@@ -48,7 +48,11 @@ struct StorageRoutes: Sendable {
             rendered += volumes.filter { type == nil || $0.type == type }
         }
         if try call.recursion == 0 {
-            return try Reply.sync(rendered.map { "/1.0/storage-pools/\(pool)/volumes/\($0.type)/\($0.name)" })
+            return try Reply.sync(
+                rendered.map { volume in
+                    let name = volume.name.split(separator: "/", maxSplits: 1).joined(separator: "/snapshots/")
+                    return "/1.0/storage-pools/\(pool)/volumes/\(volume.type)/\(name)"
+                })
         }
         return try Reply.sync(rendered)
     }
@@ -109,7 +113,8 @@ struct StorageRoutes: Sendable {
             throw EngineError(.unsupported, "a disc image is uploaded, not made", hint: "lxc storage volume import")
         }
         let record = VolumeRecord(
-            project: call.project, pool: pool, name: post.name, description: post.description, config: post.config,
+            project: call.project, pool: pool, name: post.name, description: post.description,
+            config: post.config.withoutEmpty,
             createdAt: Date().timeIntervalSince1970, content: content == .filesystem ? nil : content)
         let path = "/1.0/storage-pools/\(pool)/volumes/custom/\(post.name)"
         switch post.source?.type ?? "" {
@@ -155,7 +160,7 @@ struct StorageRoutes: Sendable {
             return try Reply.done()
         }
         volume.description = put.description ?? ""
-        volume.config = (put.config ?? [:]).filter { !$0.value.isEmpty }
+        volume.config = (put.config ?? [:]).withoutEmpty
         try await volumes.update(volume)
         return try Reply.done()
     }
@@ -164,7 +169,7 @@ struct StorageRoutes: Sendable {
         let patch = try await call.decode(API.StorageVolumePut.self)
         var volume = try await checked(call)
         if let description = patch.description { volume.description = description }
-        volume.config = volume.config.merging(patch.config ?? [:]) { $1 }.filter { !$0.value.isEmpty }
+        volume.config = volume.config.merging(patch.config ?? [:]) { $1 }.withoutEmpty
         try await volumes.update(volume)
         return try Reply.done()
     }

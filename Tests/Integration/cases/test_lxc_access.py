@@ -218,6 +218,14 @@ def test_profiles(env):
         assert lxc.out("profile", "get", "tiny2", "limits.memory") == "64MiB"
         lxc.run("profile", "device", "add", "tiny2", "data", "disk", "source=/tmp", "path=/data")
         assert "data" in lxc.out("profile", "device", "list", "tiny2")
+        # A key with an empty value is none.
+        lxc.run("profile", "set", "tiny2", "user.note", "x")
+        lxc.run("profile", "unset", "tiny2", "user.note")
+        lxc.run("profile", "device", "set", "tiny2", "data", "readonly", "true")
+        lxc.run("profile", "device", "unset", "tiny2", "data", "readonly")
+        shown = lxc.out("profile", "show", "tiny2")
+        assert "user.note" not in shown and "readonly" not in shown, shown
+        assert "nowhere" in lxc.fails("profile", "device", "add", "tiny2", "eth9", "nic", "network=nowhere")
         assert "used by" in lxc.fails("profile", "delete", "tiny")
         assert "nonsense" in lxc.fails("profile", "set", "tiny", "nonsense.key", "1")
     finally:
@@ -232,13 +240,13 @@ def test_operations_and_events(env):
                                stderr=subprocess.PIPE, text=True, env=lxc.environment())
     try:
         time.sleep(1)
-        launch(env, "seen")
+        env.daemon.isle("launch", "busybox", "seen", "--", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done")
         lxc.run("exec", "seen", "--", "true")
         lxc.run("file", "push", __file__, "seen/root/pushed")
         lxc.run("file", "pull", "seen/root/pushed", "-")
         lxc.run("file", "delete", "seen/root/pushed")
         lxc.run("console", "seen", "--show-log")
-        lxc.run("restart", "seen", "--timeout", "1")
+        lxc.run("restart", "seen")
         lxc.run("export", "seen", str(env.folder / "seen.tar.gz"))
         env.daemon.isle("delete", "--force", "seen")
         time.sleep(1)

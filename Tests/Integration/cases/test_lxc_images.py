@@ -174,6 +174,9 @@ def test_bad_tarballs_change_nothing(env):
             write(tar)
         result = lxc("image", "import", path, check=False)
         assert result.code != 0 and "refused" in result.err, (name, result)
+    (env.folder / "junk.tar").write_text("this is no archive")
+    junk = lxc("image", "import", env.folder / "junk.tar", check=False)
+    assert junk.code != 0 and "junk.tar" in junk.err and "upload-" not in junk.err, junk
     assert lxc.out("image", "list", "-f", "csv") == before
     assert not list((env.daemon.state / "tmp").iterdir())
 

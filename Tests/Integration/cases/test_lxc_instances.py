@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import time
+import urllib.parse
 
 from isletest.lxd import LXC
 from isletest.runner import Skip
@@ -33,6 +34,8 @@ def test_life_of_a_container(env):
                  "echo $A in $(pwd); echo problem >&2; exit 3", check=False)
     assert (result.code, result.out, result.err) == (3, "b in /tmp\n", "problem\n"), result
     assert lxc("exec", "c1", "cat", input="piped\n").out == "piped\n"
+    # As a login has it.
+    assert lxc.out("exec", "c1", "--", "sh", "-c", "pwd; echo $USER $HOME $LANG") == "/root\nroot /root C.UTF-8\n"
     assert "uid=33" in lxc.out("exec", "c1", "--user", "33", "--group", "33", "id")
     # It cannot be started, which is sooner known than the client has opened its streams.
     for _ in range(5):
@@ -353,6 +356,80 @@ def test_keys_of_containers(env):
     shown = lxc.out("config", "show", "keys")
     for key in ("volatile.uuid", "volatile.eth0.hwaddr", "volatile.last_state.power: RUNNING", "volatile.idmap.current"):
         assert key in shown, shown
+
+
+def test_states_that_do_not_fit(env):
+    lxc = client(env)
+    env.daemon.isle("launch", "busybox", "deaf", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    # As with LXD nothing is killed that nobody asked to kill.
+    assert "still runs" in lxc.refused("stop", "deaf", "--timeout", "1")
+    assert "still runs" in lxc.refused("restart", "deaf", "--timeout", "1")
+    assert env.daemon.status("deaf") == "Running"
+    assert "already running" in lxc.refused("start", "deaf")
+    lxc("pause", "deaf")
+    assert "already frozen" in lxc.refused("pause", "deaf")
+    lxc("start", "deaf")
+    lxc("stop", "deaf", "--force")
+    for words in (("stop",), ("stop", "--force"), ("restart",)):
+        assert "already stopped" in lxc.refused(*words, "deaf")
+    # Docker's users, whose habits Isle's own client has, mean the state.
+    env.daemon.isle("stop", "deaf")
+    env.daemon.isle("start", "deaf")
+    env.daemon.isle("stop", "--timeout", "1", "deaf")
+    assert env.daemon.status("deaf") == "Stopped"
+    assert "in a cluster" in lxc.refused("init", "busybox", "x", "--target", "here")
+    assert "twice" in lxc.refused("init", "busybox", "x", "-p", "default", "-p", "default")
+    lxc("init", "busybox", "lost", "-c", 'oci.cmd=["/no/such/program"]')
+    assert "/no/such/program" in lxc.refused("start", "lost")
+    assert "/no/such/program" in lxc.out("info", "lost", "--show-log")
+    assert "Log:" in lxc.out("info", "deaf", "--show-log")
+
+
+def test_a_script_as_init(env):
+    """Its shell is busybox, which is no busybox init: what it is asked to stop by is a power failure."""
+    lxc = client(env)
+    folder = env.folder / "scripted"
+    for path in ("rootfs/bin", "rootfs/sbin", "rootfs/proc", "rootfs/sys", "rootfs/dev", "rootfs/etc"):
+        (folder / path).mkdir(parents=True)
+    shutil.copy("/bin/busybox", folder / "rootfs/bin/busybox")
+    (folder / "rootfs/bin/sh").symlink_to("busybox")
+    init = folder / "rootfs/sbin/init"
+    init.write_text("#!/bin/sh\ntrap 'exit 0' PWR\ntrap 'echo USR2' USR2\nwhile :; do /bin/busybox sleep 1 & wait $!; done\n")
+    init.chmod(0o755)
+    (folder / "metadata.yaml").write_text("architecture: x86_64\ncreation_date: 1700000000\nproperties: {os: Scripted}\n")
+    subprocess.run(["tar", "-C", folder, "-czf", env.folder / "scripted.tar.gz", "metadata.yaml", "rootfs"], check=True)
+    lxc("image", "import", str(env.folder / "scripted.tar.gz"), "--alias", "scripted")
+    lxc("launch", "scripted", "pwr")
+    link = lxc.out("exec", "pwr", "--", "/bin/busybox", "ip", "link", "show", "eth0")
+    assert ",UP" in link, link
+    begun = time.monotonic()
+    lxc("stop", "pwr")
+    assert time.monotonic() - begun < 10
+    assert lxc.out("config", "get", "pwr", "image.os") == "Scripted\n"
+    lxc("delete", "pwr")
+    lxc("image", "delete", "scripted")
+
+
+def test_what_is_known_of_the_image(env):
+    lxc = client(env)
+    fingerprint = lxc.out("image", "list", "busybox", "-f", "csv", "-c", "F").split()[0]
+    lxc("image", "set-property", fingerprint, "os", "BusyBox")
+    lxc("init", fingerprint, "known", "-c", 'oci.cmd=["sleep", "600"]')
+    assert lxc.out("config", "get", "known", "image.os") == "BusyBox\n"
+    assert lxc.out("config", "get", "known", "volatile.base_image") == fingerprint + "\n"
+    assert lxc.out("list", "image.os=BusyBox", "-f", "csv", "-c", "n") == "known\n"
+    assert not lxc.out("query", f"/1.0/images/{fingerprint}").count('"last_used_at": "0001')
+    for text, names in (("name eq known and type eq container", 1), ("name eq nobody or name eq known", 1),
+                        ('config.image.os eq "BusyBox"', 1), ("name ne known and config.image.os eq busybox", 0)):
+        found = lxc.out("query", "/1.0/instances?filter=" + urllib.parse.quote(text))
+        assert found.count("/1.0/instances/") == names, (text, found)
+    lxc("image", "unset-property", fingerprint, "os")
+    assert '"os"' not in lxc.out("query", f"/1.0/images/{fingerprint}")
+    assert "named" in lxc.refused("move", "known", "known")
+    answer = subprocess.run(["curl", "-s", "--unix-socket", env.daemon.socket, "-X", "PUT", "http://isle/1.0/instances/known"],
+                            capture_output=True, text=True).stdout
+    assert '"error_code":400' in answer and "empty" in answer, answer
+    assert lxc.out("config", "get", "known", "image.os") == "BusyBox\n"
 
 
 def test_ids_of_the_host(env):

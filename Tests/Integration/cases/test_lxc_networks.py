@@ -44,6 +44,38 @@ def test_networks(env):
         lxc.run("network", "delete", "lab1")
 
 
+def test_bad_gateways_and_links_that_go_at_once(env):
+    lxc = Lxc(env)
+    for address in ("10.212.30.0/24", "10.212.30.255/24", "10.212.30.1/31", "127.0.0.1/8", "fd00::1/24"):
+        key = "ipv6.address" if ":" in address else "ipv4.address"
+        assert "gateway" in lxc.fails("network", "create", "lab3", f"{key}={address}")
+    assert "lab3" not in lxc.out("network", "list")
+    lxc.run("network", "create", "lab3", "ipv4.address=10.212.30.1/24", "ipv4.nat=")
+    try:
+        assert lxc.out("network", "get", "lab3", "ipv4.nat") == "true"
+        env.daemon.isle("launch", "busybox", "plugged", "--", "sleep", "600")
+        links = lambda: sorted(re.findall(r"^\d+: (\w+)", env.daemon.isle("exec", "plugged", "--", "ip", "link").out, re.M))
+        for _ in range(3):
+            lxc.run("network", "attach", "lab3", "plugged", "eth1")
+            lxc.run("config", "device", "add", "plugged", "eth2", "nic", "network=lab3")
+            assert links() == ["eth0", "eth1", "eth2", "lo"]
+            lxc.run("network", "detach", "lab3", "plugged", "eth1")
+            assert links() == ["eth0", "eth2", "lo"]
+            lxc.run("config", "device", "remove", "plugged", "eth2")
+            assert links() == ["eth0", "lo"]
+        lxc.run("config", "device", "add", "plugged", "web", "proxy", "listen=tcp:127.0.0.1:7001", "connect=tcp:127.0.0.1:80")
+        assert "listen on" in lxc.fails("config", "device", "add", "plugged", "web2", "proxy", "listen=tcp:127.0.0.1:7001",
+                                        "connect=tcp:127.0.0.1:81")
+        lxc.run("config", "device", "add", "plugged", "wire", "nic", "network=lab3", "host_name=labwire", "name=eth5")
+        lxc.run("config", "device", "set", "plugged", "wire", "name=eth6")
+        assert links() == ["eth0", "eth6", "lo"]
+        lxc.run("config", "device", "remove", "plugged", "wire")
+        assert "have the name" in lxc.fails("config", "device", "add", "plugged", "second", "nic", "network=lab3", "name=eth0")
+    finally:
+        env.daemon.isle("delete", "--force", "plugged", check=False)
+        lxc.run("network", "delete", "lab3")
+
+
 def test_interfaces_of_the_host(env):
     """They are shown as not managed, and are not changed."""
     lxc = Lxc(env)

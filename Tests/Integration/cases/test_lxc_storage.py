@@ -250,6 +250,24 @@ def test_volumes(env):
     clear(lxc, "third")
 
 
+def test_devices_name_what_is_there(env):
+    lxc, isle = Lxc(env), env.daemon.isle
+    make(env, "named")
+    missing = ("pool=default", "source=nowhere")
+    assert "nowhere" in lxc("config", "device", "add", "named", "v", "disk", *missing, "path=/v", check=False).err
+    assert "nowhere" not in lxc("storage", "volume", "list", "default").out
+    lxc("config", "device", "add", "named", "v", "disk", *missing, "path=/v", "create=true")
+    isle("start", "named")
+    assert "nowhere" in lxc("storage", "volume", "list", "default").out
+    isle("stop", "named")
+    lxc("storage", "create", "elsewhere", "dir")
+    refused = lxc("config", "device", "override", "named", "root", "pool=elsewhere", check=False)
+    assert refused.code != 0 and "in the pool default" in refused.err, refused
+    isle("delete", "--force", "named")
+    lxc("storage", "volume", "delete", "default", "nowhere")
+    lxc("storage", "delete", "elsewhere")
+
+
 def test_files_that_nobody_is_known_to_own_stay(env):
     lxc = Lxc(env)
     lxc("storage", "volume", "create", "default", "kept")
