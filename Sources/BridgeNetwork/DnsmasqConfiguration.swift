@@ -47,11 +47,14 @@ struct DnsmasqConfiguration {
             "quiet-dhcp6",
             "quiet-ra",
             "dhcp-option=option:domain-name,\(network.spec.domain)",
-            "dhcp-option=option:domain-search,\(network.spec.domain)",
+            "dhcp-option=option:domain-search,\(search)",
         ]
         // An empty option 3 keeps dnsmasq from naming itself as the router.
         lines.append(
             network.spec.isInternal == true ? "dhcp-option=option:router" : "dhcp-option=tag:noroute,option:router")
+        if network.spec.isInternal != true, let gateway = network.spec.dhcp?.gateway {
+            lines.append("dhcp-option=tag:!noroute,option:router,\(gateway)")
+        }
         switch resolvers {
         case .host: break
         case .servers(let servers): lines += ["no-resolv"] + servers.map { "server=\($0)" }
@@ -68,13 +71,15 @@ struct DnsmasqConfiguration {
             let mode = prefix.length == 64 ? "static,slaac" : "static"
             lines.append("dhcp-range=\(prefix.network),\(mode),\(prefix.length),1h")
             lines.append("dhcp-option=option6:dns-server,[\(prefix.address)]")
-            lines.append("dhcp-option=option6:domain-search,\(network.spec.domain)")
+            lines.append("dhcp-option=option6:domain-search,\(search)")
             lines.append("enable-ra")
         }
         // Last: of options that hold one value the later one counts.
         if let raw = network.spec.rawDnsmasq { lines.append(raw) }
         return lines.joined(separator: "\n") + "\n"
     }
+
+    private var search: String { (network.spec.dhcp?.search ?? [network.spec.domain]).joined(separator: ",") }
 
     /// The hosts file of an endpoint: its names, bare and below the domain. The full name comes first: it is what
     /// the address resolves to.

@@ -8,6 +8,10 @@ public struct NetworkDHCP: Sendable, Hashable, Codable {
     public var expiry: String
     /// False: instances have no names in the network's name server.
     public var hasNames: Bool
+    /// Domains that guests look bare names up in; nil: the network's own.
+    public var search: [String]?
+    /// The router that guests are told of; nil: the bridge.
+    public var gateway: String?
 
     public init(isOn: Bool = true, ranges: [String] = [], expiry: String = "1h", hasNames: Bool = true) {
         self.isOn = isOn

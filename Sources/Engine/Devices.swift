@@ -84,6 +84,8 @@ struct Devices: Sendable {
     var forwards: [(device: String, spec: ForwardSpec)] = []
     /// Devices that are a TPM, in order.
     var tpms: [String] = []
+    /// The disk device with the path `/`.
+    var rootDevice: String?
     /// Bytes (`size` of the root disk); nil if not stated.
     var rootSize: Int64?
     /// The pool that the root disk names.
@@ -169,6 +171,12 @@ struct Devices: Sendable {
             throw reader.error("path", target, "an absolute path inside the instance, without '..'")
         }
         if target == "/" {
+            if let other = rootDevice {
+                throw EngineError(
+                    .invalidArgument, "two disk devices have the path '/': \(other) and \(reader.device)",
+                    hint: "lxc config device override changes the profile's")
+            }
+            rootDevice = reader.device
             rootPool = reader.take("pool")
             if let size = reader.take("size") {
                 guard let bytes = Units.bytes(size), bytes > 0 else {

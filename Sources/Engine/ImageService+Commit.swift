@@ -37,7 +37,8 @@ extension ImageService {
                     hint: "its image says all about it")
             }
             var addition = request.addition
-            addition.properties = source.image.properties.merging(request.addition.properties) { $1 }
+            // As LXD publishes: properties that are given are all that the image has, else it has those of its base.
+            if addition.properties.isEmpty { addition.properties = source.image.properties }
             let record = try await add(incoming, references: references, addition, progress: progress)
             return request.isBundle ? try await makeBundle(record, from: source.image, progress: progress) : record
         }

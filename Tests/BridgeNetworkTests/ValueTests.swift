@@ -299,6 +299,20 @@ private func endpoint(
         #expect(try configuration(spec(ipv6: "fd77::1/80")).text.contains("dhcp-range=fd77::,static,80,1h"))
     }
 
+    @Test func tellsOfOtherDomainsAndRouters() throws {
+        var network = spec()
+        #expect(try configuration(network).text.contains("domain-search,isle\n"))
+        network.dhcp = NetworkDHCP()
+        network.dhcp?.search = ["lab.example", "example"]
+        network.dhcp?.gateway = "10.77.0.254"
+        let text = try configuration(network).text
+        #expect(text.contains("dhcp-option=option:domain-search,lab.example,example\n"))
+        #expect(text.contains("dhcp-option=option6:domain-search,lab.example,example\n"))
+        #expect(text.contains("dhcp-option=tag:!noroute,option:router,10.77.0.254\n"))
+        network.isInternal = true
+        #expect(try !configuration(network).text.contains("10.77.0.254"))
+    }
+
     @Test func writesNamesAndReservations() throws {
         let configuration = try configuration(spec())
         let checked = try CheckedEndpoint(endpoint(aliases: ["www", "web"]), in: configuration.network)

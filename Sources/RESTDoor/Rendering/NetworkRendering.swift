@@ -21,6 +21,8 @@ extension API.Network {
             if !dhcp.ranges.isEmpty { config["ipv4.dhcp.ranges"] = dhcp.ranges.joined(separator: ",") }
             if dhcp.expiry != NetworkDHCP().expiry { config["ipv4.dhcp.expiry"] = dhcp.expiry }
             if !dhcp.hasNames { config["dns.mode"] = "none" }
+            if let search = dhcp.search { config["dns.search"] = search.joined(separator: ",") }
+            if let gateway = dhcp.gateway { config["ipv4.dhcp.gateway"] = gateway }
         }
         if let security = network.security {
             config["security.acls"] = security.acls.joined(separator: ",")
@@ -50,7 +52,8 @@ extension NetworkSpec {
     /// Keys with a meaning; those below `user.` are free.
     private static let known = [
         "ipv4.address", "ipv4.nat", "ipv6.address", "ipv6.nat", "bridge.mtu", "dns.domain", "bridge.name",
-        "internal", "ipv4.dhcp", "ipv4.dhcp.ranges", "ipv4.dhcp.expiry", "dns.mode", "raw.dnsmasq",
+        "internal", "ipv4.dhcp", "ipv4.dhcp.ranges", "ipv4.dhcp.expiry", "ipv4.dhcp.gateway", "dns.mode", "dns.search",
+        "raw.dnsmasq",
         "security.acls", "security.acls.default.ingress.action", "security.acls.default.ingress.logged",
         "security.acls.default.egress.action", "security.acls.default.egress.logged",
     ]
@@ -145,6 +148,18 @@ extension NetworkSpec {
                     hint: "as 45m, 12h, 7d or infinite")
             }
             dhcp.expiry = expiry
+        }
+        let search = (config["dns.search"] ?? "").split(separator: ",").map { $0.filter { $0 != " " } }
+        if let wrong = search.first(where: { !Names.isDomain($0) }) {
+            throw EngineError(.invalidArgument, "dns.search: \(Names.quoted(wrong)) is not a domain name")
+        }
+        if !search.isEmpty { dhcp.search = search }
+        if let gateway = config["ipv4.dhcp.gateway"], !gateway.isEmpty {
+            guard let address = IPAddress(gateway), address.family == .v4 else {
+                throw EngineError(
+                    .invalidArgument, "ipv4.dhcp.gateway=\(Names.quoted(gateway)) is not an IPv4 address")
+            }
+            dhcp.gateway = address.description
         }
         switch config["dns.mode"] ?? "" {
         // Guests cannot give themselves names here: `dynamic` is what LXD's clients know as more than `managed`.

@@ -171,9 +171,15 @@ def test_dhcp_of_a_network(env):
         assert full.code != 0 and "no free IPv4 address" in full.err, full
         for key, value, word in (("ipv4.dhcp.ranges", "10.1.1.1-10.1.1.9", "not a range of the network"),
                                  ("ipv4.dhcp.expiry", "soon", "not a time"), ("dns.mode", "dynamic", "not offered"),
-                                 ("ipv4.dhcp", "maybe", "not true or false")):
+                                 ("ipv4.dhcp", "maybe", "not true or false"), ("dns.search", "a b,-", "not a domain"),
+                                 ("ipv4.dhcp.gateway", "fd00::1", "not an IPv4 address")):
             assert word in lxc.fails("network", "set", "quiet", key, value), key
         assert lxc.out("network", "get", "quiet", "ipv4.dhcp.expiry") == "30m"
+        lxc.run("network", "set", "quiet", "dns.search", "lab.example, example")
+        lxc.run("network", "set", "quiet", "ipv4.dhcp.gateway", "10.212.7.254")
+        assert lxc.out("network", "get", "quiet", "dns.search") == "lab.example,example"
+        lxc.run("network", "unset", "quiet", "dns.search")
+        assert lxc.out("network", "get", "quiet", "dns.search") == "" and "10.212.7.254" in lxc.out("network", "show", "quiet")
     finally:
         for name in ("one", "two"):
             env.daemon.isle("delete", "--force", name, check=False)
