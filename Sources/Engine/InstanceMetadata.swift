@@ -42,6 +42,30 @@ public struct InstanceMetadata: Sendable, Codable, Hashable {
         self.templates = templates
     }
 
+    /// Of an instance whose image said nothing: what is known of it.
+    init(_ record: InstanceRecord) {
+        let own = record.config.filter { $0.key.hasPrefix("image.") }
+        self.init(
+            architecture: record.architecture, creationDate: Int64(record.createdAt),
+            properties: Dictionary(uniqueKeysWithValues: own.map { (String($0.key.dropFirst(6)), $0.value) }))
+    }
+
+    /// As LXD writes it (`metadata.yaml`).
+    var document: Metadata {
+        .object([
+            "architecture": .string(architecture), "creation_date": .integer(creationDate),
+            "expiry_date": .integer(expiryDate), "properties": .object(properties.mapValues { .string($0) }),
+            "templates": .object(
+                templates.mapValues { template in
+                    .object([
+                        "when": .array(template.when.map { .string($0) }), "create_only": .bool(template.createOnly),
+                        "template": .string(template.template),
+                        "properties": .object(template.properties.mapValues { .string($0) }),
+                    ])
+                }),
+        ])
+    }
+
     /// - Throws: `invalidArgument` for a path or a name that is not allowed, an unknown moment.
     func check() throws {
         for (path, template) in templates {

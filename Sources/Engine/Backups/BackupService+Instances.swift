@@ -117,6 +117,14 @@ extension BackupService {
             content.parts.append(try await part(root, of: then, pool: record.pool, at: place, scratch))
         }
         if let config = index["config"] { content.files.append(("backup/\(type)/backup.yaml", .yaml(config))) }
+        if !isMachine {
+            // LXD reads what it tells about the instance from there.
+            let said = own.metadata ?? InstanceMetadata(record)
+            content.files.append(("backup/container/metadata.yaml", .yaml(said.document)))
+            for (name, text) in own.templates.sorted(by: { $0.key < $1.key }) {
+                content.files.append(("backup/container/templates/\(name)", .bytes(Array(text.utf8))))
+            }
+        }
         content.parts.append(try await part(present, of: record, pool: record.pool, at: "backup/\(type)", scratch))
         content.parts += beside
         return content
@@ -158,7 +166,9 @@ extension BackupService {
     {
         guard let config = image?.config, record.kind == .application || record.kind == .system else { return [:] }
         func words(_ list: [String]) -> String? {
-            guard !list.isEmpty, let data = try? JSONEncoder().encode(list) else { return nil }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .withoutEscapingSlashes
+            guard !list.isEmpty, let data = try? encoder.encode(list) else { return nil }
             return String(decoding: data, as: UTF8.self)
         }
         var keys: [String: String] = [:]
@@ -169,7 +179,9 @@ extension BackupService {
         keys["oci.cwd"] = config.workingDirectory.flatMap { $0.isEmpty ? nil : $0 }
         if record.kind == .application || image?.hasInit == true, merged.config["oci.entrypoint"] == nil {
             keys["oci.entrypoint"] = words(config.entrypoint)
-            if merged.config["oci.cmd"] == nil { keys["oci.cmd"] = words(config.cmd) }
+            // A system's init is found without being named.
+            let isUsual = record.kind == .system && config.cmd == ["/sbin/init"]
+            if merged.config["oci.cmd"] == nil, !isUsual { keys["oci.cmd"] = words(config.cmd) }
         }
         if record.kind == .application {
             keys["oci.user"] = config.user.flatMap { $0.isEmpty ? nil : $0 }

@@ -43,6 +43,9 @@ def test_an_instance_goes_out_and_comes_back(env):
     assert env.daemon.status("box") == "Running"
     found = members(archive)
     assert next(iter(found)) == "backup/index.yaml"
+    with tarfile.open(archive) as tar:
+        said = tar.extractfile("backup/container/metadata.yaml").read().decode()
+    assert '"architecture": "x86_64"' in said or "architecture: x86_64" in said, said
     data = found["backup/container/rootfs/data"]
     assert (data.uid, data.gid, data.mode & 0o7777) == (1000, 1001, 0o4711), data
     assert "backup/snapshots/s0/rootfs/data" in found and "backup/snapshots/s0/rootfs/late" not in found
