@@ -222,6 +222,14 @@ extension InstanceActor {
                 .invalidArgument, "raw.idmap: the host's id \(taken.outside) is among those that Isle gives to others",
                 hint: "choose ids outside \(others.lowerBound) to \(others.upperBound - 1)")
         }
+        // The kernel takes each id of the host once.
+        let own = range.base..<range.base + range.size
+        for taken in exceptions where own.overlaps(taken.outside..<taken.outside + taken.count) {
+            throw EngineError(
+                .invalidArgument,
+                "raw.idmap: the host's id \(taken.outside) is in the instance's own range from security.idmap.base",
+                hint: "choose ids outside \(own.lowerBound) to \(own.upperBound - 1)")
+        }
         if !exceptions.isEmpty { range.exceptions = exceptions }
         return range
     }

@@ -73,8 +73,10 @@ struct ContainerStatsRoutes: Sendable {
                     key: device,
                     value: [
                         "rx_bytes": .integer(counters.bytesReceived), "rx_packets": .integer(counters.packetsReceived),
-                        "rx_errors": 0, "rx_dropped": 0, "tx_bytes": .integer(counters.bytesSent),
-                        "tx_packets": .integer(counters.packetsSent), "tx_errors": 0, "tx_dropped": 0,
+                        "rx_errors": .integer(counters.errorsReceived),
+                        "rx_dropped": .integer(counters.droppedReceived), "tx_bytes": .integer(counters.bytesSent),
+                        "tx_packets": .integer(counters.packetsSent), "tx_errors": .integer(counters.errorsSent),
+                        "tx_dropped": .integer(counters.droppedSent),
                     ]))
         }
         return [

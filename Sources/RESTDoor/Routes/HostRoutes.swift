@@ -63,6 +63,16 @@ struct HostRoutes: Sendable {
                 ("transmit_bytes", "The amount of transmitted bytes on a given interface.", counters.bytesSent),
                 ("receive_packets", "The amount of received packets on a given interface.", counters.packetsReceived),
                 ("transmit_packets", "The amount of transmitted packets on a given interface.", counters.packetsSent),
+                ("receive_errs", "The amount of received errors on a given interface.", counters.errorsReceived),
+                ("transmit_errs", "The amount of transmitted errors on a given interface.", counters.errorsSent),
+                (
+                    "receive_drop", "The amount of received dropped bytes on a given interface.",
+                    counters.droppedReceived
+                ),
+                (
+                    "transmit_drop", "The amount of transmitted dropped bytes on a given interface.",
+                    counters.droppedSent
+                ),
             ] {
                 page.add("lxd_network_\(name)_total", "counter", help, device, Double(value))
             }
