@@ -67,6 +67,30 @@ extension API {
         /// `up` or `down`.
         @Zero public var state = ""
         @Zero public var type = ""
+        /// Of a bridge.
+        public var bridge: Bridge?
         public init() {}
+
+        /// What the kernel tells of a bridge.
+        public struct Bridge: Codable, Sendable, Hashable {
+            @Zero public var id = ""
+            @Zero public var stp = false
+            /// Hundredths of a second.
+            @Zero public var forwardDelay: Int64 = 0
+            @Zero public var vlanDefault: Int64 = 0
+            @Zero public var vlanFiltering = false
+            /// Interfaces that are its ports.
+            @Zero public var upperDevices: [String] = []
+
+            enum CodingKeys: String, CodingKey {
+                case id, stp
+                case forwardDelay = "forward_delay"
+                case vlanDefault = "vlan_default"
+                case vlanFiltering = "vlan_filtering"
+                case upperDevices = "upper_devices"
+            }
+
+            public init() {}
+        }
     }
 }

@@ -43,8 +43,9 @@ struct HostInterface: Sendable {
         return state
     }
 
-    /// Hardware address and counters.
+    /// Hardware address, counters and what it is as a bridge.
     func fill(_ state: inout API.NetworkState) {
+        state.bridge = bridge
         state.hwaddr = KernelFile.text("\(folder)/address") ?? ""
         func count(_ name: String) -> Int64 { KernelFile.number("\(folder)/statistics/\(name)") ?? 0 }
         state.counters.bytesReceived = count("rx_bytes")
@@ -55,6 +56,19 @@ struct HostInterface: Sendable {
         state.counters.errorsSent = count("tx_errors")
         state.counters.droppedInbound = count("rx_dropped")
         state.counters.droppedOutbound = count("tx_dropped")
+    }
+
+    private var bridge: API.NetworkState.Bridge? {
+        func file(_ name: String) -> String { "\(folder)/bridge/\(name)" }
+        guard let id = KernelFile.text(file("bridge_id")) else { return nil }
+        var bridge = API.NetworkState.Bridge()
+        bridge.id = id
+        bridge.stp = (KernelFile.number(file("stp_state")) ?? 0) != 0
+        bridge.forwardDelay = KernelFile.number(file("forward_delay")) ?? 0
+        bridge.vlanDefault = KernelFile.number(file("default_pvid")) ?? 0
+        bridge.vlanFiltering = KernelFile.number(file("vlan_filtering")) == 1
+        bridge.upperDevices = KernelFile.names("\(folder)/brif")
+        return bridge
     }
 
     private var addresses: [API.Address] {
