@@ -8,6 +8,12 @@ extension ContainerDriver {
         _ plan: LaunchPlan, _ runtime: Runtime, _ capabilities: [String]
     ) async throws -> SpecFacts.SeccompChoice {
         let host = HostSystem.current
+        // A whole policy takes the place of all else, as with LXD.
+        let policy = try plan.config["raw.seccomp"].map { try SystemCallPolicy.parse($0, machine: host.machine) }
+        if let policy = try policy ?? plan.config["security.syscalls.allow"].map(SystemCallPolicy.allowing) {
+            let profile = try SeccompProfile(policy, machine: host.machine)
+            return runtime.isCrun ? .filter(try await seccomp.filter(for: profile)) : .profile(profile)
+        }
         let denied = DeniedCall.parse(plan.config["security.syscalls.deny"] ?? "") ?? []
         var profile: SeccompProfile
         switch plan.security.seccomp {

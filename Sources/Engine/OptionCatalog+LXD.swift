@@ -43,9 +43,8 @@ extension OptionCatalog {
             kinds: containers
         ) { UInt32($0).map { $0 >= 65536 && $0 <= UInt32.max - 65537 } ?? false },
         option(
-            "raw.idmap",
-            "ids of the host's that the instance has in place of its own, one mapping a line: `both 1000 1000` or "
-                + "`uid 50-59 500-509`, first the host's", "lines", kinds: containers,
+            "raw.idmap", "ids of the host's in place of own ones, a line each: `both 1000 1000`, first the host's",
+            "lines", kinds: containers,
             accepts: anything),
         bool(
             "security.idmap.isolated", "ids that no other instance has: every instance of Isle has them",
@@ -62,6 +61,13 @@ extension OptionCatalog {
             "security.syscalls.deny", "system calls that fail, one a line: `NAME` or `NAME errno N`", "lines",
             kinds: containers
         ) { DeniedCall.parse($0) != nil },
+        option(
+            "security.syscalls.allow",
+            "the only system calls that may be made, one a line, in place of the default filter",
+            "lines", kinds: containers, accepts: anything),
+        option(
+            "raw.seccomp", "a whole filter of system calls in LXC's form (version 2), in place of the default one",
+            "text", kinds: containers, accepts: anything),
         bool(
             "security.syscalls.deny_default",
             "the default filter of system calls; `false` is `security.seccomp=unconfined`",
@@ -80,12 +86,10 @@ extension OptionCatalog {
 
     /// Keys that LXD has and Isle does not, with the reason.
     static let notOffered: [(prefix: String, reason: String)] = [
-        ("raw.seccomp", "give a whole profile in security.seccomp"),
         ("raw.apparmor", "containers are confined without AppArmor"), ("raw.lxc", "containers are not LXC's"),
         ("raw.", "there is no such program to give it to"),
         ("nvidia.", "there is no NVIDIA runtime"), ("security.devlxd.", "the socket /dev/lxd is not offered"),
         ("security.syscalls.intercept.", "system calls are not carried out by the host for an instance"),
-        ("security.syscalls.allow", "give a whole profile in security.seccomp"),
         ("security.syscalls.deny_compat", "give a whole profile in security.seccomp"),
         ("security.syscalls.blacklist", "its name is security.syscalls.deny"),
         ("security.syscalls.whitelist", "give a whole profile in security.seccomp"),

@@ -236,7 +236,12 @@ public struct OptionCatalog: Sendable {
                 throw EngineError(.invalidArgument, "the value of \(Names.quoted(key)) is too long or has a NUL byte")
             }
             // Says itself what is wrong with a line.
-            if option.key == "raw.idmap" { _ = try IDException.parse(value) }
+            switch option.key {
+            case "raw.idmap": _ = try IDException.parse(value)
+            case "raw.seccomp": _ = try SystemCallPolicy.parse(value, machine: Host.architecture)
+            case "security.syscalls.allow": _ = try SystemCallPolicy.allowing(value)
+            default: break
+            }
             guard option.accepts(value) else {
                 throw EngineError(
                     .invalidArgument, "\(Names.quoted(value)) is not a value of \(key)",

@@ -475,6 +475,29 @@ def test_ids_of_the_host(env):
     lxc("project", "delete", "tight")
 
 
+def test_filters_of_system_calls_in_lxcs_form(env):
+    lxc = client(env)
+    for key, value, word in (("raw.seccomp", "2\ndenylist\nmkdir errno", "no action"), ("raw.seccomp", "1\nallowlist\n5", "version"),
+                             ("security.syscalls.allow", "mk dir", "no action")):
+        assert word in lxc.refused("init", "busybox", "filtered", "-c", f"{key}={value}"), key
+    policy = "2\ndenylist\n[all]\nreject_force_umount\nmkdir errno 95\nmkdirat errno 95\nchmod errno 1 [1,511,SCMP_CMP_EQ]\nfchmodat errno 1 [2,511,SCMP_CMP_EQ]\n"
+    lxc("init", "busybox", "filtered", "-c", 'oci.cmd=["sleep", "600"]', "-c", f"raw.seccomp={policy}")
+    lxc("start", "filtered")
+    run = lambda *words: lxc("exec", "filtered", "--", *words, check=False)
+    assert "not supported" in run("mkdir", "/x").err
+    assert run("chmod", "700", "/etc").code == 0 and "not permitted" in run("chmod", "777", "/etc").err
+    assert run("grep", "Seccomp:", "/proc/self/status").out.split() == ["Seccomp:", "2"]
+    header = pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+    if header.exists():
+        calls = [line.split()[1][len("__NR_"):] for line in header.read_text().splitlines() if line.startswith("#define __NR_")]
+        allowed = "\n".join(call for call in calls if call not in ("mkdir", "mkdirat"))
+        lxc("config", "unset", "filtered", "raw.seccomp")
+        lxc("config", "set", "filtered", f"security.syscalls.allow={allowed}")
+        lxc("restart", "-f", "filtered")
+        assert run("true").code == 0 and run("mkdir", "/x").code == 128 + 31
+    lxc("delete", "-f", "filtered")
+
+
 def test_empty_and_rebuilt(env):
     lxc = client(env)
     lxc("init", "empty", "--empty")
