@@ -25,6 +25,10 @@ extension InstanceActor {
             endHealth()
             // New connections to a port that others share go to the others from here on.
             for endpoint in run.endpoints ?? [] { await services.networks.setReady(endpoint, false) }
+            // Those that were on their way are answered before it is told to end.
+            if !force, (run.endpoints ?? []).contains(where: { $0.ports.contains { $0.service != nil } }) {
+                try? await Task.sleep(for: Self.drain)
+            }
             if !force { await askToEnd(run, timeout: timeout) }
             if !force, !killing, await Self.value(of: run.watcher, within: .zero) == nil {
                 return try await goOn(run)
@@ -33,6 +37,9 @@ extension InstanceActor {
             if !force { lifecycleEvent("instance-shutdown") }
         }
     }
+
+    /// How long a replica of a service goes on before it is asked to end.
+    private static let drain = Duration.milliseconds(100)
 
     /// It did not end when it was asked to.
     private func goOn(_ run: Run) async throws {
