@@ -67,7 +67,7 @@ struct HostInterface: Sendable {
         bridge.forwardDelay = KernelFile.number(file("forward_delay")) ?? 0
         bridge.vlanDefault = KernelFile.number(file("default_pvid")) ?? 0
         bridge.vlanFiltering = KernelFile.number(file("vlan_filtering")) == 1
-        bridge.upperDevices = KernelFile.names("\(folder)/brif")
+        bridge.upperDevices = folderNames("\(folder)/brif")
         return bridge
     }
 

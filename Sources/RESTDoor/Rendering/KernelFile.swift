@@ -1,4 +1,3 @@
-import Glibc
 import LinuxHost
 
 /// Small files of /proc and /sys.
@@ -13,20 +12,6 @@ enum KernelFile {
     static func lines(_ path: String) -> [Substring] {
         guard let bytes = try? readSmallFile(path, limit: 1 << 22) else { return [] }
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-    }
-
-    /// Names in a folder, sorted; none if it is not there.
-    static func names(_ path: String) -> [String] {
-        guard let folder = opendir(path) else { return [] }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names.sorted()
     }
 
     static func number(_ path: String) -> Int64? { text(path).flatMap { Int64($0) } }

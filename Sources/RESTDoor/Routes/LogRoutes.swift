@@ -53,19 +53,7 @@ struct LogRoutes: Sendable {
     private func files(_ call: Call) async throws -> (folder: String, names: [String]) {
         let view = try await instances.get(try call.parameter("name"), project: call.project)
         let folder = door.engine.layout.state(of: view.record.id) + "/logs"
-        let names = try await runBlocking { () throws -> [String] in
-            guard let entries = opendir(folder) else { return [] }
-            defer { closedir(entries) }
-            var names: [String] = []
-            while let entry = readdir(entries) {
-                let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-                }
-                if !name.hasPrefix(".") { names.append(name) }
-            }
-            return names.sorted()
-        }
-        return (folder, names)
+        return (folder, await runBlocking { folderNames(folder) })
     }
 
     private func list(_ call: Call) async throws -> Response {
